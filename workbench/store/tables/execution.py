@@ -1,0 +1,207 @@
+"""Tables of the order path: leases, intents, their outbox, fills, positions, refusals and reconciliations."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from workbench.market.order import IntentState
+from workbench.store.schema import Table, new_id, utc_now
+
+_STATES = ",".join(f"'{state.value}'" for state in IntentState)
+
+
+class LeaseRow(Table):
+    """Who owns a name (an account) until when; `token` rises with every new owner and fences out the old one."""
+
+    __tablename__ = "lease"
+
+    name: Mapped[str] = mapped_column(String(96), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(96))
+    token: Mapped[int]
+    expires_at: Mapped[dt.datetime]
+
+
+class IntentRow(Table):
+    """An order we wish for, written down before anything is sent. The database never says more than the broker did."""
+
+    __tablename__ = "intent"
+    __table_args__ = (
+        UniqueConstraint("account", "bot", "session", "symbol", "leg", "generation"),
+        CheckConstraint(f"state IN ({_STATES})", name="state"),
+        CheckConstraint("side IN ('buy','sell')", name="side"),
+        Index("ix_intent_account_state", "account", "state"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    account: Mapped[str] = mapped_column(String(96))
+    bot: Mapped[str] = mapped_column(String(64))
+    session: Mapped[str] = mapped_column(String(10))
+    symbol: Mapped[str] = mapped_column(String(32))
+    leg: Mapped[int] = mapped_column(default=0)
+    generation: Mapped[int] = mapped_column(default=0)
+    client_order_id: Mapped[str] = mapped_column(String(48), unique=True)
+    side: Mapped[str] = mapped_column(String(4))
+    qty: Mapped[Decimal]
+    type: Mapped[str] = mapped_column(String(16))
+    time_in_force: Mapped[str] = mapped_column(String(8))
+    limit_price: Mapped[Decimal | None]
+    stop_price: Mapped[Decimal | None]
+    reference_price: Mapped[Decimal | None]
+    state: Mapped[str] = mapped_column(String(16), default=IntentState.INTENT.value)
+    attempt: Mapped[int] = mapped_column(default=0)
+    sent_at: Mapped[dt.datetime | None]
+    deadline: Mapped[dt.datetime | None]
+    broker_order_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    broker_status: Mapped[str | None] = mapped_column(String(32))
+    broker_updated_at: Mapped[dt.datetime | None]
+    filled_qty: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    avg_price: Mapped[Decimal | None]
+    reason: Mapped[str] = mapped_column(Text, default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+    reply: Mapped[dict[str, Any] | None]
+    decision_id: Mapped[str | None] = mapped_column(ForeignKey("decision.id"))
+    trace_id: Mapped[str] = mapped_column(String(32), index=True)
+    created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[dt.datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy reads a plain dict here
+
+
+class OutboxRow(Table):
+    """Work to do at the broker, written in the transaction of its intent; claimed under the account's lease."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        CheckConstraint("kind IN ('submit','cancel')", name="kind"),
+        Index("ix_outbox_open", "account", "done_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    account: Mapped[str] = mapped_column(String(96))
+    intent_id: Mapped[str] = mapped_column(ForeignKey("intent.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    seq: Mapped[int]
+    not_before: Mapped[dt.datetime | None]
+    claimed_token: Mapped[int | None]
+    done_at: Mapped[dt.datetime | None]
+    created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class FillRow(Table):
+    """An execution as the broker reported it, booked once: `execution_id` is unique within the account."""
+
+    __tablename__ = "fill"
+    __table_args__ = (UniqueConstraint("account", "execution_id"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    account: Mapped[str] = mapped_column(String(96))
+    execution_id: Mapped[str] = mapped_column(String(96))
+    intent_id: Mapped[str | None] = mapped_column(ForeignKey("intent.id"), index=True)
+    broker_order_id: Mapped[str] = mapped_column(String(64), index=True)
+    symbol: Mapped[str] = mapped_column(String(32))
+    side: Mapped[str] = mapped_column(String(4))
+    qty: Mapped[Decimal]
+    price: Mapped[Decimal]
+    fee: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    happened: Mapped[dt.datetime]
+    source: Mapped[str] = mapped_column(String(16))
+    trace_id: Mapped[str] = mapped_column(String(32), index=True)
+    created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class PositionRow(Table):
+    """The broker's truth about a holding, with our metadata beside it."""
+
+    __tablename__ = "position"
+
+    account: Mapped[str] = mapped_column(String(96), primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(32), primary_key=True)
+    qty: Mapped[Decimal]
+    avg_price: Mapped[Decimal]
+    market_price: Mapped[Decimal | None]
+    unrealized: Mapped[Decimal | None]
+    realized: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    source: Mapped[str] = mapped_column(String(32))
+    strategy: Mapped[str | None] = mapped_column(String(64))
+    stop: Mapped[Decimal | None]
+    target: Mapped[Decimal | None]
+    opened_at: Mapped[dt.datetime | None]
+    closed_at: Mapped[dt.datetime | None]
+    synced_at: Mapped[dt.datetime]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy reads a plain dict here
+
+
+class RiskRefusalRow(Table):
+    """A wish that a limit refused: which limit, its bound and the number that broke it."""
+
+    __tablename__ = "risk_refusal"
+    __table_args__ = (UniqueConstraint("account", "bot", "session", "symbol", "leg", "code"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    account: Mapped[str] = mapped_column(String(96))
+    bot: Mapped[str] = mapped_column(String(64))
+    session: Mapped[str] = mapped_column(String(10))
+    symbol: Mapped[str] = mapped_column(String(32))
+    leg: Mapped[int] = mapped_column(default=0)
+    code: Mapped[str] = mapped_column(String(32))
+    message: Mapped[str] = mapped_column(Text)
+    numbers: Mapped[dict[str, Any]]
+    trace_id: Mapped[str] = mapped_column(String(32), index=True)
+    created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class ReconciliationRow(Table):
+    """One pass of comparing our book with the broker's."""
+
+    __tablename__ = "reconciliation"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    account: Mapped[str] = mapped_column(String(96), index=True)
+    occasion: Mapped[str] = mapped_column(String(16))
+    clean: Mapped[bool]
+    orders: Mapped[int]
+    positions: Mapped[int]
+    fills: Mapped[int]
+    trace_id: Mapped[str] = mapped_column(String(32), index=True)
+    started_at: Mapped[dt.datetime]
+    ended_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class DiscrepancyRow(Table):
+    """One difference found by a reconciliation, and what was done about it."""
+
+    __tablename__ = "discrepancy"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    reconciliation_id: Mapped[str] = mapped_column(ForeignKey("reconciliation.id"), index=True)
+    account: Mapped[str] = mapped_column(String(96))
+    kind: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(String(96))
+    ours: Mapped[dict[str, Any] | None]
+    theirs: Mapped[dict[str, Any] | None]
+    action: Mapped[str] = mapped_column(String(32))
+    detail: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+
+
+class HaltRow(Table):
+    """A symbol ('*': the whole account) that must not trade until a person clears it."""
+
+    __tablename__ = "halt"
+    __table_args__ = (UniqueConstraint("account", "symbol", "since"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    account: Mapped[str] = mapped_column(String(96), index=True)
+    symbol: Mapped[str] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(Text)
+    since: Mapped[dt.datetime] = mapped_column(default=utc_now)
+    cleared_at: Mapped[dt.datetime | None]
+    cleared_reason: Mapped[str | None] = mapped_column(Text)
