@@ -1,0 +1,68 @@
+"""A Jupyter-first quant workbench. `import workbench as wb`; everything heavy is loaded when it is first used.
+
+The day in seven calls::
+
+    bench = wb.open()
+    study = wb.Study.of(["AAPL", "MSFT"], start="2013-01-02", as_of="2022-06-30")
+    history = bench.load(study)
+    run = bench.backtest(wb.strategy("momentum"), history)
+    decisions = bench.decide(history)
+    book = bench.trade(wb.strategy("momentum"), history, decisions)
+    wb.tearsheet(run)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from workbench.backtest.costs import Costs as Costs
+    from workbench.bench import Bench as Bench
+    from workbench.bench import open_bench as open  # noqa: A004 - `wb.open()` is how the day begins
+    from workbench.errors import WorkbenchError as WorkbenchError
+    from workbench.orchestration.outputs import record as record
+    from workbench.report import figures as figures
+    from workbench.report.figures import show as show
+    from workbench.report.tables import table as table
+    from workbench.report.tearsheet import tearsheet as tearsheet
+    from workbench.run import Run as Run
+    from workbench.strategies import build as strategy
+    from workbench.strategies import registered as strategies
+    from workbench.study import Study as Study
+
+# public name -> (module, name inside; empty: the module itself)
+_FACE = {
+    "Bench": ("workbench.bench", "Bench"),
+    "Costs": ("workbench.backtest.costs", "Costs"),
+    "Run": ("workbench.run", "Run"),
+    "Study": ("workbench.study", "Study"),
+    "WorkbenchError": ("workbench.errors", "WorkbenchError"),
+    "figures": ("workbench.report.figures", ""),
+    "open": ("workbench.bench", "open_bench"),
+    "record": ("workbench.orchestration.outputs", "record"),
+    "show": ("workbench.report.figures", "show"),
+    "strategies": ("workbench.strategies", "registered"),
+    "strategy": ("workbench.strategies", "build"),
+    "table": ("workbench.report.tables", "table"),
+    "tearsheet": ("workbench.report.tearsheet", "tearsheet"),
+}
+
+__all__ = [  # noqa: PLE0604 - the face is a table
+    "__version__",
+    *sorted(_FACE),
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FACE:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}; it has {', '.join(sorted(_FACE))}")
+    module, attribute = _FACE[name]
+    loaded = importlib.import_module(module)
+    return getattr(loaded, attribute) if attribute else loaded
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_FACE})

@@ -32,7 +32,7 @@ class WorkbenchError(Exception):
     """The root of the tree.
 
     Args:
-        message: what was wrong, with parameter, value and bound, and what the system did about it.
+        message: what was wrong, with parameter, value and bound, and what was done about it.
         remedy: what the reader can do next; printed on a line of its own.
         facts: the numbers behind the message, for logs and stored rows.
     """
@@ -52,7 +52,7 @@ class WorkbenchError(Exception):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An exception with keyword-only arguments does not survive pickling by default, and errors cross processes here.
+        # Keyword-only arguments do not survive pickling by default, and errors cross processes here.
         return _rebuild, (type(self), self.message, self.remedy, self.facts)
 
 

@@ -103,7 +103,8 @@ class Run:
         for name, value in self.summary.items():
             shown = "undefined" if value is None else f"{value:,.4f}"
             interval = self.intervals.get(name)
-            lines.append(f"  {name:<24}{shown:>16}" + (f"   [{interval[0]:,.4f}, {interval[1]:,.4f}]" if interval else ""))
+            bounds = f"   [{interval[0]:,.4f}, {interval[1]:,.4f}]" if interval else ""
+            lines.append(f"  {name:<24}{shown:>16}{bounds}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

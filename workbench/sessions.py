@@ -24,8 +24,8 @@ LAST = "2040-12-31"
 @functools.lru_cache(maxsize=8)
 def _calendar(venue: str) -> exchange_calendars.ExchangeCalendar:
     # Imported here: it costs a tenth of a second, and `import workbench` must not pay it.
-    import exchange_calendars  # noqa: PLC0415
-    from exchange_calendars.errors import InvalidCalendarName  # noqa: PLC0415
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exchange_calendars 4.13 trips deprecations of pandas 3 in its own code
@@ -43,7 +43,7 @@ def sessions(venue: str, start: Any, end: Any) -> pd.DatetimeIndex:
     calendar = _calendar(venue)
     first, last = _midnight(start), _midnight(end)
     found: pd.DatetimeIndex = calendar.sessions[(calendar.sessions >= first) & (calendar.sessions <= last)]
-    return pd.DatetimeIndex(found, freq=None)
+    return found
 
 
 def is_session(venue: str, session: Any) -> bool:
@@ -57,7 +57,7 @@ def opens(venue: str, session: Any) -> pd.Timestamp:
 
 
 def closes(venue: str, session: Any) -> pd.Timestamp:
-    """The UTC moment at which the session closes (early closes included). Raises StudyError for a day without trading."""
+    """The UTC moment of the close, early closes included. Raises StudyError for a day without trading."""
     return _row(venue, session, "close")
 
 
@@ -116,4 +116,4 @@ def _row(venue: str, session: Any, side: str) -> pd.Timestamp:
             f"{previous_session(venue, day).date()}, the next one {next_session(venue, day).date()}.",
             remedy="use one of these two.",
         )
-    return pd.Timestamp(calendar.schedule.at[day, side])
+    return pd.Timestamp(calendar.schedule.loc[day, side])

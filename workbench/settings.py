@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the name is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Call arguments win, then the environment, `.env`, and `workbench.toml`."""
         return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
             return cls(**overrides)
         except ValidationError as error:
             rows = "; ".join(
-                f"{'.'.join(str(part) for part in row['loc']) or 'settings'}: {row['msg'].removeprefix('Value error, ')}"
+                f"{'.'.join(map(str, row['loc'])) or 'settings'}: {row['msg'].removeprefix('Value error, ')}"
                 for row in error.errors(include_input=False, include_url=False)
             )
             raise SettingsError(
@@ -84,8 +84,11 @@ class Settings(BaseSettings):
 
     @property
     def resolved_home(self) -> Path:
-        """`home` as an absolute path."""
-        return self.home.expanduser().resolve()
+        """`home` as an absolute path; a relative one lies in the project around the current folder, if there is one."""
+        home = self.home.expanduser()
+        if home.is_absolute():
+            return home.resolve()
+        return ((project_root(Path.cwd()) or Path.cwd()) / home).resolve()
 
     @property
     def resolved_database_url(self) -> str:
@@ -96,3 +99,11 @@ class Settings(BaseSettings):
     def resolved_vintages_url(self) -> str:
         """`vintages_url`, or the folder inside `home`."""
         return self.vintages_url or (self.resolved_home / "vintages").as_uri()
+
+
+def project_root(folder: Path) -> Path | None:
+    """The nearest folder at or above `folder` that holds `pipelines/` and `notebooks/`; None when there is none."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / "pipelines").is_dir() and (candidate / "notebooks").is_dir():
+            return candidate
+    return None

@@ -160,7 +160,8 @@ class Study:
             if name not in fields:
                 near = difflib.get_close_matches(name, fields, n=1)
                 raise StudyError(
-                    f"{name!r} is not a field of a study.", remedy=f"did you mean {near[0]!r}?" if near else "remove it."
+                    f"{name!r} is not a field of a study.",
+                    remedy=f"did you mean {near[0]!r}?" if near else "remove it.",
                 )
         try:
             return cls.of(**record)
@@ -209,7 +210,7 @@ def _day(field: str, value: Any) -> pd.Timestamp:
         day = pd.Timestamp(value)
     except (ValueError, TypeError) as error:
         raise StudyError(f"{field}={value!r} is not a date.", remedy="write it as '2015-06-30'.") from error
-    if day is pd.NaT:
+    if pd.isna(day):
         raise StudyError(f"{field}={value!r} is not a date.", remedy="write it as '2015-06-30'.")
     if day.tzinfo is not None:
         day = day.tz_localize(None)
@@ -224,7 +225,7 @@ def _moment(value: Any, venue: str) -> pd.Timestamp:
         raise StudyError(
             f"as_of={value!r} is neither a date nor a moment.", remedy="write '2015-06-30' or '2015-06-30T20:00Z'."
         ) from error
-    if moment is pd.NaT:
+    if pd.isna(moment):
         raise StudyError(f"as_of={value!r} is empty.", remedy="write '2015-06-30'.")
     if moment.tzinfo is not None:
         return moment.tz_convert("UTC")

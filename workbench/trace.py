@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableMapping
     from pathlib import Path
 
     import structlog
@@ -48,7 +48,7 @@ def tracing(identifier: str | None = None) -> Iterator[str]:
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A structured logger; each line is one JSON object with time, level, event, trace_id and what was bound."""
-    import structlog  # noqa: PLC0415 - `import workbench` must stay light
+    import structlog
 
     logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
         logging.getLogger(name),
@@ -82,6 +82,6 @@ def log_to(path: Path | None, *, level: int = logging.INFO) -> logging.Handler:
     return handler
 
 
-def _add_trace_id(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _add_trace_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event.setdefault("trace_id", trace_id())
     return event

@@ -80,10 +80,14 @@ def test_foreign_keys_are_enforced(engine):
 
 
 def test_a_failed_transaction_leaves_nothing(engine):
-    with pytest.raises(RuntimeError), transaction(engine) as session:
-        session.add(fill())
-        session.flush()
-        raise RuntimeError
+    def write_and_fail():
+        with transaction(engine) as session:
+            session.add(fill())
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
     with transaction(engine) as session:
         assert session.scalars(select(FillRow)).all() == []
 

@@ -65,7 +65,7 @@ class Bars:
 
     def between(self, start: pd.Timestamp, end: pd.Timestamp) -> Bars:
         """The bars from `start` to `end`, both included."""
-        return self._map(lambda frame: frame.loc[start:end])  # type: ignore[misc]
+        return self._map(lambda frame: frame.loc[start:end])
 
     def of(self, symbols: tuple[str, ...] | list[str]) -> Bars:
         """The bars of these symbols, in this order."""
@@ -84,7 +84,7 @@ class Bars:
         for name in FIELDS:
             if name not in rows.columns:
                 continue
-            wide = rows.pivot(index="session", columns="symbol", values=name).reindex(index=index, columns=list(symbols))
+            wide = rows.set_index(["session", "symbol"])[name].unstack().reindex(index=index, columns=list(symbols))
             if name == "close" or not np.isnan(wide.to_numpy(dtype=float)).all():
                 frames[name] = wide.astype(float).rename_axis(index="session", columns="symbol")
         return cls(**frames)

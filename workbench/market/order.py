@@ -85,7 +85,8 @@ STEPS: dict[IntentState, frozenset[IntentState]] = {
     # Late fills: an exchange may fill what it had said was over; the fill is the truth.
     _S.CANCELED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
     _S.EXPIRED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
-    _S.REJECTED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
+    # A broker has answered with an error although the order went through; then its later word counts.
+    _S.REJECTED: frozenset({_S.ACKED, _S.PARTIALLY_FILLED, _S.FILLED}),
     _S.FILLED: frozenset(),
 }
 
@@ -107,7 +108,10 @@ class OrderWish:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """What happened: `qty` shares (> 0) at `price`, at the UTC moment `happened`; `fee` ≥ 0 in currency."""
+    """What happened: `qty` shares (> 0) at `price`, at the UTC moment `happened`; `fee` ≥ 0 in currency.
+
+    `cum_qty` is the quantity of the order filled so far, this fill included; None where the broker did not say.
+    """
 
     execution_id: str
     broker_order_id: str
@@ -118,6 +122,7 @@ class Fill:
     price: Decimal
     happened: dt.datetime
     fee: Decimal = Decimal(0)
+    cum_qty: Decimal | None = None
 
 
 def client_order_id(*, account: str, bot: str, session: dt.date, symbol: str, leg: int = 0, generation: int = 0) -> str:

@@ -15,9 +15,7 @@ class BacktestRunRow(Table):
     """One backtest. `config_hash` is unique: an identical question finds the stored answer."""
 
     __tablename__ = "backtest_run"
-    __table_args__ = (
-        CheckConstraint("status IN ('QUEUED','RUNNING','DONE','FAILED','CANCELLED')", name="status"),
-    )
+    __table_args__ = (CheckConstraint("status IN ('QUEUED','RUNNING','DONE','FAILED','CANCELLED')", name="status"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     config_hash: Mapped[str] = mapped_column(String(64), unique=True)

@@ -209,6 +209,27 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_risk_refusal_trace_id"), ["trace_id"], unique=False)
 
     op.create_table(
+        "trading_session",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("bot", sa.String(length=64), nullable=False),
+        sa.Column("chain", sa.String(length=64), nullable=False),
+        sa.Column("session", sa.String(length=10), nullable=False),
+        sa.Column("filled_in", sa.String(length=10), nullable=False),
+        sa.Column("account", sa.String(length=96), nullable=False),
+        sa.Column("status", sa.String(length=8), nullable=False),
+        sa.Column("run_folder", sa.Text(), nullable=True),
+        sa.Column("summary", sa.JSON(), nullable=True),
+        sa.Column("trace_id", sa.String(length=32), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint("status IN ('OPEN','CLOSED')", name=op.f("ck_trading_session_status")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trading_session")),
+        sa.UniqueConstraint("bot", "chain", "session", name=op.f("uq_trading_session_bot")),
+    )
+    with op.batch_alter_table("trading_session", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_trading_session_trace_id"), ["trace_id"], unique=False)
+
+    op.create_table(
         "universe",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("rule", sa.Text(), nullable=False),
