@@ -5,9 +5,9 @@ The day in seven calls::
     bench = wb.open()
     study = wb.Study.of(["AAPL", "MSFT"], start="2013-01-02", as_of="2022-06-30")
     history = bench.load(study)
-    run = bench.backtest(wb.strategy("momentum"), history)
+    run = bench.backtest(bench.strategy("momentum"), history)
     decisions = bench.decide(history)
-    book = bench.trade(wb.strategy("momentum"), history, decisions)
+    book = bench.trade(bench.strategy("momentum"), history, decisions)
     wb.tearsheet(run)
 """
 
@@ -18,19 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for editors and mypy; at run time `__getattr__` loads each name when it is first used
     from workbench.backtest.costs import Costs as Costs
     from workbench.bench import Bench as Bench
-    from workbench.bench import open_bench as open  # noqa: A004 - `wb.open()` is how the day begins
+    from workbench.bench import open_bench as open  # noqa: A004, F401 - `wb.open()` is how the day begins
     from workbench.errors import WorkbenchError as WorkbenchError
     from workbench.orchestration.outputs import record as record
     from workbench.report import figures as figures
-    from workbench.report.figures import show as show
+    from workbench.report.shown import show as show
+    from workbench.report.summary import in_short as in_short
+    from workbench.report.summary import luck as luck
+    from workbench.report.summary import scoreboard as scoreboard
     from workbench.report.tables import table as table
     from workbench.report.tearsheet import tearsheet as tearsheet
     from workbench.run import Run as Run
-    from workbench.strategies import build as strategy
-    from workbench.strategies import registered as strategies
     from workbench.study import Study as Study
 
 # public name -> (module, name inside; empty: the module itself)
@@ -41,11 +42,12 @@ _FACE = {
     "Study": ("workbench.study", "Study"),
     "WorkbenchError": ("workbench.errors", "WorkbenchError"),
     "figures": ("workbench.report.figures", ""),
+    "in_short": ("workbench.report.summary", "in_short"),
+    "luck": ("workbench.report.summary", "luck"),
     "open": ("workbench.bench", "open_bench"),
+    "scoreboard": ("workbench.report.summary", "scoreboard"),
     "record": ("workbench.orchestration.outputs", "record"),
-    "show": ("workbench.report.figures", "show"),
-    "strategies": ("workbench.strategies", "registered"),
-    "strategy": ("workbench.strategies", "build"),
+    "show": ("workbench.report.shown", "show"),
     "table": ("workbench.report.tables", "table"),
     "tearsheet": ("workbench.report.tearsheet", "tearsheet"),
 }

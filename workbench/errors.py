@@ -12,6 +12,7 @@ WorkbenchError
 │   └── StaleVersion         somebody else changed the row first
 ├── BacktestError            a backtest could not be run as asked
 ├── ArenaError               a debate could not be held as asked
+├── ReportError              a page could not be made as asked; nothing was written
 ├── ExecutionError           an order was not placed, or its fate is not known
 │   ├── RiskRefused          a limit said no; nothing was sent
 │   ├── BrokerRefused        the broker said no; nothing is live
@@ -124,6 +125,12 @@ class ArenaError(WorkbenchError):
     """A debate could not be held as asked."""
 
     code = "WB600"
+
+
+class ReportError(WorkbenchError):
+    """A page could not be made as asked; nothing was written."""
+
+    code = "WB650"
 
 
 class ExecutionError(WorkbenchError):

@@ -101,7 +101,7 @@ class Run:
     def __repr__(self) -> str:
         lines = [f"{self.title} — {self.kind}{' (stored answer)' if self.reused else ''}", self.study.line, self.label]
         for name, value in self.summary.items():
-            shown = "undefined" if value is None else f"{value:,.4f}"
+            shown = _shown(value)
             interval = self.intervals.get(name)
             bounds = f"   [{interval[0]:,.4f}, {interval[1]:,.4f}]" if interval else ""
             lines.append(f"  {name:<24}{shown:>16}{bounds}")
@@ -110,7 +110,7 @@ class Run:
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td style='text-align:left'>{html.escape(name)}</td>"
-            f"<td>{'undefined' if value is None else f'{value:,.4f}'}</td>"
+            f"<td>{_shown(value)}</td>"
             + (
                 f"<td>{self.intervals[name][0]:,.4f} … {self.intervals[name][1]:,.4f}</td></tr>"
                 if name in self.intervals
@@ -124,3 +124,12 @@ class Run:
             f"{html.escape(self.label)}</small><table><thead><tr><th style='text-align:left'>metric</th><th>value</th>"
             f"<th>interval</th></tr></thead><tbody>{rows}</tbody></table></div>"
         )
+
+
+def _shown(value: float | None) -> str:
+    """Counts without decimals, money with two, ratios with four."""
+    if value is None:
+        return "undefined"
+    if value.is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if abs(value) >= 1000 else f"{value:,.4f}"

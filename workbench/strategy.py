@@ -49,7 +49,7 @@ class Strategy(BaseModel):
     @property
     def hash(self) -> str:
         """sha256 over name, parameters and source code: an edited idea is another idea."""
-        code = hashlib.sha256(inspect.getsource(type(self)).encode()).hexdigest()
+        code = hashlib.sha256(_source(type(self)).encode()).hexdigest()
         return digest({"name": self.name, "params": self.params, "code": code})
 
     @property
@@ -60,3 +60,18 @@ class Strategy(BaseModel):
 
     def __str__(self) -> str:
         return self.line
+
+
+def _source(kind: type[Strategy]) -> str:
+    """The text of a strategy; of its functions where Python cannot find the class: it was written in a notebook cell."""
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        found = []
+        for _name, member in sorted(vars(kind).items()):
+            function = member.fget if isinstance(member, property) else member
+            if inspect.isfunction(function) and function.__module__ == kind.__module__:
+                found.append(inspect.getsource(function))
+        if not found:
+            raise
+        return "\n".join(found)

@@ -16,7 +16,7 @@ from workbench import sessions
 from workbench.errors import StudyError
 
 TIMEFRAMES = ("1d", "1h", "5m", "1m")
-_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-^_/]{0,31}")
+_SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.\-^_/]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)

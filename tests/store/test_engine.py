@@ -3,13 +3,15 @@ from decimal import Decimal
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from workbench.errors import StoreError
 from workbench.store import tables
-from workbench.store.engine import open_engine, revision, transaction, upgrade
+from workbench.store.engine import MIGRATIONS, NEWEST, open_engine, revision, transaction, upgrade
 from workbench.store.schema import Table
 from workbench.store.tables.execution import FillRow, LeaseRow
 from workbench.store.tables.market import UniverseMemberRow
@@ -38,7 +40,9 @@ def test_schema_after_migrations_is_the_schema_of_the_tables(engine):
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         assert compare_metadata(context, Table.metadata) == []
-    assert revision(engine) is not None
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert revision(engine) == NEWEST == ScriptDirectory.from_config(config).get_current_head()
 
 
 def test_upgrade_twice_changes_nothing(engine):

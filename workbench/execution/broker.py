@@ -27,8 +27,8 @@ _TICK_BELOW_A_DOLLAR = Decimal("0.0001")
 class Outcome(enum.StrEnum):
     """What is known after a request was sent.
 
-    PLACED: the broker has it. REFUSED: the broker said no. LIMITED: too many requests, nothing was done. DUPLICATE: this
-    client_order_id is taken (by an earlier attempt, it is hoped). UNKNOWN: no word, or none that can be read.
+    PLACED: the broker has it. REFUSED: the broker said no. LIMITED: too many requests, nothing was done.
+    DUPLICATE: this client_order_id is taken, probably by an earlier attempt. UNKNOWN: no word, or an unreadable one.
     """
 
     PLACED = "placed"
@@ -246,8 +246,8 @@ class Broker(Protocol):
     """One account at one broker.
 
     `submit` and `cancel` never raise for what the broker answered or did not answer: that is in the Reply. The reading
-    methods raise `ExchangeUnavailable` when there is no (readable) word, with `retry_at` in its facts after HTTP 429, and
-    `BrokerRefused` when the broker says no.
+    methods raise `ExchangeUnavailable` when there is no word, or none that can be read (with `retry_at` in its facts
+    after HTTP 429), and `BrokerRefused` when the broker says no.
     """
 
     name: str
@@ -310,7 +310,7 @@ def stop_on_tick(price: Decimal | None, side: Side) -> Decimal | None:
 
 
 def fill_of_activity(raw: Mapping[str, Any]) -> Fill | None:
-    """A Fill from one FILL activity; None when the row is not a fill that can be booked (no order, quantity or price)."""
+    """A Fill from one FILL activity; None when the row cannot be booked (no order, quantity, price or moment)."""
     side, qty, price = _side(raw.get("side")), decimal_of(raw.get("qty")), decimal_of(raw.get("price"))
     happened = moment_of(raw.get("transaction_time"))
     if side is None or not qty or not price or happened is None or not raw.get("order_id") or not raw.get("id"):

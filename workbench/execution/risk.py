@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from workbench.errors import RiskRefused
+from workbench.execution.exposure import ZERO, Exposure, positive
 from workbench.execution.limits import ACCOUNT, Limits, OpenOrder, RefusalCode, SessionFacts
 from workbench.market.order import OrderWish, Side
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A wish that a limit refused. `numbers` are plain JSON values and hold what was measured and the limit's value."""
+    """A wish that a limit refused. `numbers` are plain JSON values: what was measured, and the limit's own value."""
 
     wish: OrderWish
     code: RefusalCode
@@ -32,7 +32,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The outcome of a check: every wish is either accepted or refused, in the order wished."""
+    """The outcome of a check: every wish is either accepted or refused, each list in the order wished."""
 
     accepted: tuple[OrderWish, ...]
     refusals: tuple[Refusal, ...]
@@ -41,81 +41,20 @@ class Checked:
         """Raises RiskRefused when anything was refused, with all reasons."""
         if self.refusals:
             raise RiskRefused(
-                f"{len(self.refusals)} of {len(self.refusals) + len(self.accepted)} orders were refused: "
+                f"{len(self.refusals)} of {len(self.refusals) + len(self.accepted)} wishes were refused: "
                 + "; ".join(refusal.message for refusal in self.refusals),
                 remedy="change the wish, or pass other Limits.",
                 codes=[refusal.code.value for refusal in self.refusals],
             )
 
     def frame(self) -> pd.DataFrame:
-        """One row per wish: symbol, side, qty, outcome (`accepted` or the code) and the message of a refusal."""
+        """One row per wish: symbol, side, qty (shares), outcome (`accepted` or the code), and why it was refused."""
         rows = [(wish, "accepted", "") for wish in self.accepted]
         rows += [(refusal.wish, refusal.code.value, refusal.message) for refusal in self.refusals]
         return pd.DataFrame(
             [(wish.symbol, wish.side.value, float(wish.qty), outcome, why) for wish, outcome, why in rows],
             columns=["symbol", "side", "qty", "outcome", "why"],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Broken:
-    """A rule that a wish breaks: the message without the symbol, the limit's name and the numbers."""
-
-    code: RefusalCode
-    message: str
-    limit: str
-    numbers: dict[str, Any]
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What the check believes while it walks through the wishes: accepted ones count as filled, open ones at worst."""
-
-    limits: Limits
-    facts: SessionFacts
-    prices: Mapping[str, Decimal | None]
-    held: dict[str, Decimal]
-    cash: Decimal
-    value: Decimal | None
-    unpriced: tuple[str, ...]
-    open_orders: Sequence[OpenOrder]
-    buying_power: Decimal | None
-    orders: int
-    seen: set[str] = field(default_factory=set)
-
-    def reach(self, symbol: str) -> tuple[Decimal, Decimal]:
-        """The lowest and the highest quantity that the holding can have once every order that may be live is over."""
-        held = self.held.get(symbol, Decimal(0))
-        low = held - sum((o.qty for o in self.open_orders if o.symbol == symbol and o.side is Side.SELL), Decimal(0))
-        high = held + sum((o.qty for o in self.open_orders if o.symbol == symbol and o.side is Side.BUY), Decimal(0))
-        return low, high
-
-    def worst(self, symbol: str) -> Decimal:
-        """The largest |quantity| within reach."""
-        low, high = self.reach(symbol)
-        return max(abs(low), abs(high))
-
-    def gross(self) -> Decimal:
-        """Worst |quantity| × price over all symbols; only called when every one of them has a price."""
-        names = {*self.held, *(order.symbol for order in self.open_orders)}
-        return sum((self.worst(name) * (self.prices.get(name) or Decimal(0)) for name in names), Decimal(0))
-
-    def reserved(self) -> Decimal:
-        """Currency that orders which may be live can still take: buys at their worst price."""
-        total = Decimal(0)
-        for order in self.open_orders:
-            if order.side is Side.BUY:
-                total += order.qty * max(order.price or Decimal(0), self.prices.get(order.symbol) or Decimal(0))
-        return total
-
-    def accept(self, wish: OrderWish, price: Decimal) -> None:
-        """Count a wish as filled at `price`."""
-        signed = wish.side.sign * wish.qty
-        self.held[wish.symbol] = self.held.get(wish.symbol, Decimal(0)) + signed
-        self.cash -= signed * price
-        if self.buying_power is not None:
-            self.buying_power -= signed * price
-        self.orders += 1
 
 
 def check(
@@ -131,10 +70,11 @@ def check(
 
     Wishes are taken in the given order (rebalancing puts sales first). An accepted wish counts as filled for those that
     follow, so the sales of a plan pay for its purchases; a refused one counts for nothing. Orders that may already be
-    live count at worst case: purchases as filled, sales as not filled where that is worse. Checks, the first failing
-    one is the reason: halts, numbers, symbol lists, duplicates and open orders, newest price (present, fresh, collar),
-    order size, orders of the session; and, unless the wish only reduces a holding, short sale, position, gross
-    exposure, cash, buying power.
+    live count at worst case: purchases as filled, sales as not filled where that is worse.
+
+    The checks in their order; the first failing one is the reason: halts, numbers, symbol lists, duplicates and open
+    orders, newest price (present, fresh, collar), order size, orders of the session; and, unless the wish can only
+    reduce a holding, short sale, position, gross exposure, cash, buying power.
 
     Args:
         book: cash and positions as booked.
@@ -143,255 +83,170 @@ def check(
         facts: halts, price times, orders so far, the broker's buying power.
         open_exposure: every order that may be live, those of unknown fate included.
     """
-    bounds, known = limits or Limits(), facts or SessionFacts()
-    exact = {symbol: _positive(price) for symbol, price in prices.items()}
-    held = {symbol: position.qty for symbol, position in book.positions.items() if position.qty}
-    exposed = {*held, *(order.symbol for order in open_exposure)}
-    unpriced = tuple(sorted(symbol for symbol in exposed if exact.get(symbol) is None))
-    plan = _Plan(
-        limits=bounds,
-        facts=known,
-        prices=exact,
-        held=held,
-        cash=book.cash,
-        value=None if unpriced else book.value({name: price for name, price in exact.items() if price is not None}),
-        unpriced=unpriced,
-        open_orders=open_exposure,
-        buying_power=known.buying_power,
-        orders=known.orders_so_far,
-    )
+    exposure = Exposure.of(book, prices, limits or Limits(), facts or SessionFacts(), open_exposure)
     accepted: list[OrderWish] = []
     refusals: list[Refusal] = []
     for wish in wishes:
-        broken = next((found for rule in _RULES if (found := rule(plan, wish)) is not None), None)
-        plan.seen.add(wish.symbol)
-        if broken is not None:
-            message = f"{wish.side.value} {wish.qty} {wish.symbol}: {broken.message}"
-            refusals.append(Refusal(wish, broken.code, message, broken.limit, broken.numbers))
-            continue
-        plan.accept(wish, _cost_price(plan, wish))
-        accepted.append(wish)
+        refusal = next((found for rule in _RULES if (found := rule(exposure, wish)) is not None), None)
+        exposure.seen.add(wish.symbol)
+        if refusal is not None:
+            refusals.append(refusal)
+        else:
+            exposure.accept(wish)
+            accepted.append(wish)
     return Checked(tuple(accepted), tuple(refusals))
 
 
-def _positive(number: float | Decimal | None) -> Decimal | None:
-    """The number as Decimal, None when it is missing, not finite or not > 0."""
-    if number is None:
-        return None
-    exact = number if isinstance(number, Decimal) else Decimal(str(float(number)))
-    return exact if exact.is_finite() and exact > 0 else None
+def _refuse(wish: OrderWish, code: RefusalCode, message: str, limit: str, **numbers: Any) -> Refusal:
+    plain = {name: float(value) if isinstance(value, Decimal) else value for name, value in numbers.items()}
+    return Refusal(wish, code, f"{wish.side.value} {wish.qty} {wish.symbol}: {message}.", limit, plain)
 
 
-def _newest(plan: _Plan, wish: OrderWish) -> Decimal:
-    price = plan.prices.get(wish.symbol)
-    assert price is not None, "the price rule runs before every rule that needs a price"
-    return price
-
-
-def _cost_price(plan: _Plan, wish: OrderWish) -> Decimal:
-    """What a share may cost: the limit of a purchase if it is higher than the newest price, else the newest price."""
-    newest = _newest(plan, wish)
-    return max(newest, wish.limit_price or newest) if wish.side is Side.BUY else min(newest, wish.limit_price or newest)
-
-
-def _reduces(plan: _Plan, wish: OrderWish) -> bool:
-    """Whether the wish can only bring the holding nearer to zero, whatever open orders do."""
-    low, high = plan.reach(wish.symbol)
-    return wish.qty <= low if wish.side is Side.SELL else wish.qty <= -high
-
-
-def _number(value: Decimal | float | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def _halts(plan: _Plan, wish: OrderWish) -> _Broken | None:
+def _halts(now: Exposure, wish: OrderWish) -> Refusal | None:
     for subject, code in ((ACCOUNT, RefusalCode.ACCOUNT_HALTED), (wish.symbol, RefusalCode.SYMBOL_HALTED)):
-        if subject in plan.facts.halted:
-            why = plan.facts.halted[subject]
-            what = "the account" if subject == ACCOUNT else wish.symbol
-            return _Broken(code, f"{what} is halted ({why}) until a person clears it", "halted", {"reason": why})
+        if subject in now.facts.halted:
+            what, why = "the account" if subject == ACCOUNT else subject, now.facts.halted[subject]
+            return _refuse(wish, code, f"{what} is halted until a person clears it ({why})", "halted", reason=why)
     return None
 
 
-def _numbers(plan: _Plan, wish: OrderWish) -> _Broken | None:
+def _numbers(now: Exposure, wish: OrderWish) -> Refusal | None:
     for name in ("qty", "limit_price", "stop_price", "reference_price"):
         value = getattr(wish, name)
-        if value is not None and _positive(value) is None:
+        if value is not None and positive(value) is None:
             message = f"{name}={value} is not a finite number > 0"
-            return _Broken(RefusalCode.NOT_A_NUMBER, message, "finite and > 0", {"field": name, "value": str(value)})
-    for name, money in (("cash", plan.cash), ("value", plan.value), ("buying_power", plan.buying_power)):
-        if money is not None and not money.is_finite():
-            message = f"the book's {name}={money} is not a finite number"
-            return _Broken(RefusalCode.NOT_A_NUMBER, message, "finite", {"field": name, "value": str(money)})
+            return _refuse(wish, RefusalCode.NOT_A_NUMBER, message, "finite and > 0", field=name, value=str(value))
+    for name in ("cash", "value", "buying_power"):
+        value = getattr(now, name)
+        if value is not None and not value.is_finite():
+            message = f"the book's {name}={value} is not a finite number"
+            return _refuse(wish, RefusalCode.NOT_A_NUMBER, message, "finite", field=name, value=str(value))
     return None
 
 
-def _symbols(plan: _Plan, wish: OrderWish) -> _Broken | None:
-    if plan.limits.allow is not None and wish.symbol not in plan.limits.allow:
-        message = f"it is not among the {len(plan.limits.allow)} allowed symbols"
-        return _Broken(RefusalCode.SYMBOL_NOT_ALLOWED, message, "allow", {"allowed": sorted(plan.limits.allow)})
-    if wish.symbol in plan.limits.deny:
-        return _Broken(RefusalCode.SYMBOL_DENIED, "it is denied", "deny", {"denied": sorted(plan.limits.deny)})
+def _symbols(now: Exposure, wish: OrderWish) -> Refusal | None:
+    allow, deny = now.limits.allow, now.limits.deny
+    if allow is not None and wish.symbol not in allow:
+        message = f"it is not among the {len(allow)} allowed symbols"
+        return _refuse(wish, RefusalCode.SYMBOL_NOT_ALLOWED, message, "allow", allowed=sorted(allow))
+    if wish.symbol in deny:
+        return _refuse(wish, RefusalCode.SYMBOL_DENIED, "it is denied", "deny", denied=sorted(deny))
     return None
 
 
-def _duplicates(plan: _Plan, wish: OrderWish) -> _Broken | None:
-    if wish.symbol in plan.seen:
+def _duplicates(now: Exposure, wish: OrderWish) -> Refusal | None:
+    if wish.symbol in now.seen:
         message = "an earlier wish of this list is for the same symbol"
-        return _Broken(RefusalCode.DUPLICATE, message, "one wish per symbol", {})
-    live = [order for order in plan.open_orders if order.symbol == wish.symbol]
-    if plan.limits.one_order_per_symbol and live:
-        first = live[0]
-        return _Broken(
-            RefusalCode.OPEN_ORDER,
-            f"{first.side.value} {first.qty} ({first.client_order_id or 'no id'}) may still be live at the broker",
-            "one_order_per_symbol",
-            {"open": [order.client_order_id for order in live], "qty": float(sum(order.qty for order in live))},
-        )
+        return _refuse(wish, RefusalCode.DUPLICATE, message, "one wish per symbol")
+    live = [order for order in now.open_orders if order.symbol == wish.symbol]
+    if now.limits.one_order_per_symbol and live:
+        first, names = live[0], [order.client_order_id for order in live]
+        message = f"{first.side.value} {first.qty} ({first.client_order_id or 'no id'}) may still be live at the broker"
+        return _refuse(wish, RefusalCode.OPEN_ORDER, message, "one_order_per_symbol", open=names)
     return None
 
 
-def _prices(plan: _Plan, wish: OrderWish) -> _Broken | None:
-    newest = plan.prices.get(wish.symbol)
+def _price(now: Exposure, wish: OrderWish) -> Refusal | None:
+    newest, at, limits = now.prices.get(wish.symbol), now.facts.priced_at.get(wish.symbol), now.limits
     if newest is None:
         message = "it has no newest price that is finite and > 0, so it cannot be valued"
-        return _Broken(RefusalCode.NO_PRICE, message, "finite and > 0", {})
-    at = plan.facts.priced_at.get(wish.symbol)
-    if at is not None and plan.facts.now is not None and plan.facts.now - at > plan.limits.max_price_age:
-        age = plan.facts.now - at
-        return _Broken(
-            RefusalCode.STALE_PRICE,
-            f"its newest price is {age} old; at most {plan.limits.max_price_age} is allowed",
-            "max_price_age",
-            {"age_s": age.total_seconds(), "max_s": plan.limits.max_price_age.total_seconds()},
-        )
+        return _refuse(wish, RefusalCode.NO_PRICE, message, "finite and > 0")
+    if at is not None and now.facts.now is not None and (age := now.facts.now - at) > limits.max_price_age:
+        message = f"its newest price is {age} old; at most {limits.max_price_age} is allowed"
+        seconds = {"age_s": age.total_seconds(), "max_s": limits.max_price_age.total_seconds()}
+        return _refuse(wish, RefusalCode.STALE_PRICE, message, "max_price_age", **seconds)
     for name in ("limit_price", "stop_price", "reference_price"):
         price = getattr(wish, name)
-        if price is not None and abs(price / newest - 1) > plan.limits.price_collar:
-            away = abs(price / newest - 1)
-            return _Broken(
-                RefusalCode.PRICE_COLLAR,
-                f"{name}={price} is {away:.1%} away from the newest price {newest}; at most "
-                f"{plan.limits.price_collar:.1%} is allowed",
-                "price_collar",
-                {
-                    name: float(price),
-                    "newest": float(newest),
-                    "away": float(away),
-                    "max": float(plan.limits.price_collar),
-                },
-            )
+        if price is not None and (away := abs(price / newest - 1)) > limits.price_collar:
+            message = f"{name}={price} is {away:.1%} away from {newest}; at most {limits.price_collar:.1%} is allowed"
+            numbers = {name: price, "newest": newest, "away": away, "max": limits.price_collar}
+            return _refuse(wish, RefusalCode.PRICE_COLLAR, message, "price_collar", **numbers)
     return None
 
 
-def _order_size(plan: _Plan, wish: OrderWish) -> _Broken | None:
-    if wish.qty > plan.limits.max_order_qty:
-        message = f"quantity {wish.qty} is above {plan.limits.max_order_qty} shares per order"
-        numbers = {"qty": float(wish.qty), "max": float(plan.limits.max_order_qty)}
-        return _Broken(RefusalCode.ORDER_QTY, message, "max_order_qty", numbers)
-    notional = wish.qty * _cost_price(plan, wish)
-    if notional > plan.limits.max_order_notional:
-        message = f"its {notional:.2f} is above {plan.limits.max_order_notional} per order"
-        numbers = {"notional": float(notional), "max": float(plan.limits.max_order_notional)}
-        return _Broken(RefusalCode.ORDER_NOTIONAL, message, "max_order_notional", numbers)
+def _order_size(now: Exposure, wish: OrderWish) -> Refusal | None:
+    largest = now.limits.max_order_qty
+    if wish.qty > largest:
+        message = f"its quantity is above {largest} shares per order"
+        return _refuse(wish, RefusalCode.ORDER_QTY, message, "max_order_qty", qty=wish.qty, max=largest)
+    notional, largest = wish.qty * now.price(wish), now.limits.max_order_notional
+    if notional > largest:
+        message = f"its {notional:.2f} is above {largest} per order"
+        return _refuse(wish, RefusalCode.ORDER_NOTIONAL, message, "max_order_notional", notional=notional, max=largest)
     return None
 
 
-def _order_rate(plan: _Plan, _wish: OrderWish) -> _Broken | None:
-    if plan.orders + 1 > plan.limits.max_orders_per_session:
-        message = f"it would be order {plan.orders + 1} of the session; at most {plan.limits.max_orders_per_session}"
-        numbers = {"orders": plan.orders + 1, "max": plan.limits.max_orders_per_session}
-        return _Broken(RefusalCode.ORDERS_PER_SESSION, message, "max_orders_per_session", numbers)
+def _order_rate(now: Exposure, wish: OrderWish) -> Refusal | None:
+    number, most = now.orders + 1, now.limits.max_orders_per_session
+    if number > most:
+        message = f"it would be order {number} of the session; at most {most} are allowed"
+        return _refuse(wish, RefusalCode.ORDERS_PER_SESSION, message, "max_orders_per_session", orders=number, max=most)
     return None
 
 
-def _short(plan: _Plan, wish: OrderWish) -> _Broken | None:
-    low, _ = plan.reach(wish.symbol)
-    if wish.side is Side.SELL and not plan.limits.allow_short and low - wish.qty < 0:
-        message = f"only {max(low, Decimal(0))} can be sold without going short"
-        return _Broken(RefusalCode.SHORT, message, "allow_short", {"available": float(low), "qty": float(wish.qty)})
+def _short(now: Exposure, wish: OrderWish) -> Refusal | None:
+    low, _ = now.reach(wish.symbol)
+    if wish.side is Side.SELL and not now.limits.allow_short:
+        message = f"only {max(low, ZERO)} can be sold without going short"
+        return _refuse(wish, RefusalCode.SHORT, message, "allow_short", available=low, qty=wish.qty)
     return None
 
 
-def _position(plan: _Plan, wish: OrderWish) -> _Broken | None:
-    low, high = plan.reach(wish.symbol)
+def _position(now: Exposure, wish: OrderWish) -> Refusal | None:
+    low, high = now.reach(wish.symbol)
     after = high + wish.qty if wish.side is Side.BUY else low - wish.qty
-    notional = abs(after) * _cost_price(plan, wish)
-    limits = plan.limits
+    notional, limits = abs(after) * now.price(wish), now.limits
     if notional > limits.max_position_notional:
         message = f"the holding could reach {notional:.2f}, above {limits.max_position_notional}"
-        numbers = {"notional": float(notional), "max": float(limits.max_position_notional)}
-        return _Broken(RefusalCode.POSITION_NOTIONAL, message, "max_position_notional", numbers)
-    if plan.value is None:
-        return _Broken(
-            RefusalCode.NO_PRICE,
-            f"{', '.join(plan.unpriced)} held or on order without a price, so exposure is not known",
-            "finite and > 0",
-            {"unpriced": list(plan.unpriced)},
-        )
-    if notional > limits.max_position_fraction * plan.value:
-        message = (
-            f"the holding could reach {notional:.2f}, above {limits.max_position_fraction:.1%} of {plan.value:.2f}"
-        )
-        numbers = {
-            "notional": float(notional),
-            "max_fraction": float(limits.max_position_fraction),
-            "value": float(plan.value),
-        }
-        return _Broken(RefusalCode.POSITION_FRACTION, message, "max_position_fraction", numbers)
+        numbers = {"notional": notional, "max": limits.max_position_notional}
+        return _refuse(wish, RefusalCode.POSITION_NOTIONAL, message, "max_position_notional", **numbers)
+    if now.value is None:
+        message = f"{', '.join(now.unpriced)} held or on order without a price, so exposure is not known"
+        return _refuse(wish, RefusalCode.NO_PRICE, message, "finite and > 0", unpriced=list(now.unpriced))
+    if notional > limits.max_position_fraction * now.value:
+        message = f"the holding could reach {notional:.2f}, above {limits.max_position_fraction:.1%} of {now.value:.2f}"
+        numbers = {"notional": notional, "max_fraction": limits.max_position_fraction, "value": now.value}
+        return _refuse(wish, RefusalCode.POSITION_FRACTION, message, "max_position_fraction", **numbers)
     return None
 
 
-def _gross(plan: _Plan, wish: OrderWish) -> _Broken | None:
-    assert plan.value is not None, "the position rule refuses when the book has no value"
-    before = plan.gross()
-    trial = dataclasses.replace(plan, held=dict(plan.held))
-    trial.held[wish.symbol] = trial.held.get(wish.symbol, Decimal(0)) + wish.side.sign * wish.qty
-    after = trial.gross()
-    if after > plan.limits.max_gross_exposure * plan.value and after > before:
-        message = (
-            f"gross exposure could reach {after:.2f}, above {plan.limits.max_gross_exposure:.1%} of {plan.value:.2f}"
-        )
-        numbers = {
-            "before": float(before),
-            "after": float(after),
-            "max_fraction": float(plan.limits.max_gross_exposure),
-            "value": float(plan.value),
-        }
-        return _Broken(RefusalCode.GROSS_EXPOSURE, message, "max_gross_exposure", numbers)
+def _gross(now: Exposure, wish: OrderWish) -> Refusal | None:
+    assert now.value is not None, "the position rule refuses when the book has no value"
+    before, after, most = now.gross(), now.gross(wish), now.limits.max_gross_exposure
+    if after > most * now.value and after > before:
+        message = f"gross exposure could reach {after:.2f}, above {most:.1%} of {now.value:.2f}"
+        numbers = {"before": before, "after": after, "max_fraction": most, "value": now.value}
+        return _refuse(wish, RefusalCode.GROSS_EXPOSURE, message, "max_gross_exposure", **numbers)
     return None
 
 
-def _money(plan: _Plan, wish: OrderWish) -> _Broken | None:
+def _money(now: Exposure, wish: OrderWish) -> Refusal | None:
     if wish.side is Side.SELL:
         return None
-    cost = wish.qty * _cost_price(plan, wish)
-    left = plan.cash - plan.reserved() - cost
-    if left < plan.limits.min_cash:
-        message = f"it costs {cost:.2f} and would leave {left:.2f} of cash; at least {plan.limits.min_cash} must stay"
-        numbers = {"cost": float(cost), "left": float(left), "min": float(plan.limits.min_cash)}
-        return _Broken(RefusalCode.CASH, message, "min_cash", numbers)
-    if plan.buying_power is not None and cost > plan.buying_power:
-        message = f"it costs {cost:.2f}; the broker leaves {plan.buying_power:.2f} of buying power"
-        numbers = {"cost": float(cost), "buying_power": _number(plan.buying_power)}
-        return _Broken(RefusalCode.BUYING_POWER, message, "buying_power", numbers)
+    cost, least = wish.qty * now.price(wish), now.limits.min_cash
+    left = now.cash - now.reserved() - cost
+    if left < least:
+        message = f"it costs {cost:.2f} and would leave {left:.2f} of cash; at least {least} must stay"
+        return _refuse(wish, RefusalCode.CASH, message, "min_cash", cost=cost, left=left, min=least)
+    if now.buying_power is not None and cost > now.buying_power:
+        message = f"it costs {cost:.2f}; the broker leaves {now.buying_power:.2f} of buying power"
+        numbers = {"cost": cost, "buying_power": now.buying_power}
+        return _refuse(wish, RefusalCode.BUYING_POWER, message, "buying_power", **numbers)
     return None
 
 
-def _unless_reducing(
-    rule: Callable[[_Plan, OrderWish], _Broken | None],
-) -> Callable[[_Plan, OrderWish], _Broken | None]:
+def _unless_reducing(rule: Callable[[Exposure, OrderWish], Refusal | None]) -> Any:
     """The rule, for wishes that add risk: one that only reduces a holding is never blocked by an exposure limit."""
-    return lambda plan, wish: None if _reduces(plan, wish) else rule(plan, wish)
+    return lambda now, wish: None if now.reduces(wish) else rule(now, wish)
 
 
-# The order of the checks; `check` and RefusalCode repeat it in words.
-_RULES: tuple[Callable[[_Plan, OrderWish], _Broken | None], ...] = (
+# The order of the checks; the docstring of `check` and the members of RefusalCode repeat it.
+_RULES: tuple[Callable[[Exposure, OrderWish], Refusal | None], ...] = (
     _halts,
     _numbers,
     _symbols,
     _duplicates,
-    _prices,
+    _price,
     _order_size,
     _order_rate,
     _unless_reducing(_short),

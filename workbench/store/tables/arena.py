@@ -26,16 +26,21 @@ class EvidencePackRow(Table):
 
 
 class DecisionRow(Table):
-    """What the arena concluded. One row per (symbol, as_of, pack, config): asking again finds it."""
+    """What the arena concluded. One row per (symbol, as_of, pack, config): asking again finds it.
+
+    The id is derived from that key, so two processes that decide at once write the same row, not two.
+    """
 
     __tablename__ = "decision"
     __table_args__ = (
         UniqueConstraint("symbol", "as_of", "pack_hash", "config_hash"),
         CheckConstraint("status IN ('proposed','executed','rejected','expired')", name="status"),
         CheckConstraint("action IN ('buy','hold','sell','abstain')", name="action"),
+        CheckConstraint("p_up IS NULL OR (p_up > 0 AND p_up < 1)", name="p_up"),
+        CheckConstraint("(action = 'abstain') = (p_up IS NULL)", name="abstained"),
     )
 
-    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
     symbol: Mapped[str] = mapped_column(String(32), index=True)
     as_of: Mapped[dt.datetime]
     pack_hash: Mapped[str] = mapped_column(ForeignKey("evidence_pack.hash"))
@@ -44,6 +49,8 @@ class DecisionRow(Table):
     p_up: Mapped[float | None]
     confidence: Mapped[float | None]
     horizon: Mapped[int]
+    expires: Mapped[dt.datetime] = mapped_column(index=True)
+    label: Mapped[str] = mapped_column(String(64))
     reasons: Mapped[list[Any]]
     evidence: Mapped[list[Any]]
     cost: Mapped[Decimal]
@@ -59,14 +66,20 @@ class AnalystViewRow(Table):
     """One analyst's contribution to one decision, in one round."""
 
     __tablename__ = "analyst_view"
-    __table_args__ = (UniqueConstraint("decision_id", "analyst", "round"),)
+    __table_args__ = (
+        UniqueConstraint("decision_id", "analyst", "round"),
+        CheckConstraint("p_up IS NULL OR (p_up > 0 AND p_up < 1)", name="p_up"),
+        CheckConstraint("role IN ('voice','risk')", name="role"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     decision_id: Mapped[str] = mapped_column(ForeignKey("decision.id"), index=True)
     analyst: Mapped[str] = mapped_column(String(32))
     kind: Mapped[str] = mapped_column(String(16))
+    role: Mapped[str] = mapped_column(String(8))
     round: Mapped[int]
     abstained: Mapped[bool]
+    veto: Mapped[bool]
     p_up: Mapped[float | None]
     reasons: Mapped[list[Any]]
     evidence: Mapped[list[Any]]

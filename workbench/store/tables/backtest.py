@@ -12,7 +12,11 @@ from workbench.store.schema import Table, new_id, utc_now
 
 
 class BacktestRunRow(Table):
-    """One backtest. `config_hash` is unique: an identical question finds the stored answer."""
+    """One backtest. `config_hash` is unique: an identical question finds the stored answer.
+
+    `slice_hash` names the data slice (symbols, span, timeframe, source): every strategy ever tried on it is counted
+    against the best one's luck. `owner` is the process that is answering or answered.
+    """
 
     __tablename__ = "backtest_run"
     __table_args__ = (CheckConstraint("status IN ('QUEUED','RUNNING','DONE','FAILED','CANCELLED')", name="status"),)
@@ -22,6 +26,7 @@ class BacktestRunRow(Table):
     status: Mapped[str] = mapped_column(String(16))
     strategy: Mapped[str] = mapped_column(String(64))
     strategy_hash: Mapped[str] = mapped_column(String(64))
+    slice_hash: Mapped[str] = mapped_column(String(64), index=True)
     params: Mapped[dict[str, Any]]
     study: Mapped[dict[str, Any]]
     universe: Mapped[list[Any]]
@@ -39,6 +44,7 @@ class BacktestRunRow(Table):
     error_code: Mapped[str | None] = mapped_column(String(8))
     error: Mapped[str | None] = mapped_column(Text)
     runtime_s: Mapped[float | None]
+    owner: Mapped[str] = mapped_column(String(128))
     trace_id: Mapped[str] = mapped_column(String(32), index=True)
     created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
     version: Mapped[int] = mapped_column(default=1)

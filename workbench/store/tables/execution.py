@@ -56,6 +56,7 @@ class IntentRow(Table):
     attempt: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[dt.datetime | None]
     deadline: Mapped[dt.datetime | None]
+    cancel_asked_at: Mapped[dt.datetime | None]
     broker_order_id: Mapped[str | None] = mapped_column(String(64), index=True)
     broker_status: Mapped[str | None] = mapped_column(String(32))
     broker_updated_at: Mapped[dt.datetime | None]
@@ -74,10 +75,14 @@ class IntentRow(Table):
 
 
 class OutboxRow(Table):
-    """Work to do at the broker, written in the transaction of its intent; claimed under the account's lease."""
+    """Work to do at the broker, written in the transaction of its intent; claimed under the account's lease.
+
+    `tries` counts the requests of this row that ended without a final word (look-ups of an UNKNOWN, failed cancels).
+    """
 
     __tablename__ = "outbox"
     __table_args__ = (
+        UniqueConstraint("intent_id", "kind"),
         CheckConstraint("kind IN ('submit','cancel')", name="kind"),
         Index("ix_outbox_open", "account", "done_at"),
     )
@@ -89,19 +94,30 @@ class OutboxRow(Table):
     seq: Mapped[int]
     not_before: Mapped[dt.datetime | None]
     claimed_token: Mapped[int | None]
+    tries: Mapped[int] = mapped_column(default=0)
     done_at: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
 
 
 class FillRow(Table):
-    """An execution as the broker reported it, booked once: `execution_id` is unique within the account."""
+    """An execution as the broker reported it, booked once, whichever of its two names came first.
+
+    The stream names an execution by `execution_id`, the activities by `activity_id`; both are the same fill when order
+    and cumulative quantity agree. A row known only from the activities carries that id in both columns. A busted
+    execution keeps its row with `busted_at`, and gives its cumulative quantity back.
+    """
 
     __tablename__ = "fill"
-    __table_args__ = (UniqueConstraint("account", "execution_id"),)
+    __table_args__ = (
+        UniqueConstraint("account", "execution_id"),
+        UniqueConstraint("account", "activity_id", name="uq_fill_activity"),
+        UniqueConstraint("account", "broker_order_id", "cum_qty", name="uq_fill_cumulative"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     account: Mapped[str] = mapped_column(String(96))
     execution_id: Mapped[str] = mapped_column(String(96))
+    activity_id: Mapped[str | None] = mapped_column(String(96))
     intent_id: Mapped[str | None] = mapped_column(ForeignKey("intent.id"), index=True)
     broker_order_id: Mapped[str] = mapped_column(String(64), index=True)
     symbol: Mapped[str] = mapped_column(String(32))
@@ -109,14 +125,20 @@ class FillRow(Table):
     qty: Mapped[Decimal]
     price: Mapped[Decimal]
     fee: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    cum_qty: Mapped[Decimal | None]
     happened: Mapped[dt.datetime]
+    busted_at: Mapped[dt.datetime | None]
     source: Mapped[str] = mapped_column(String(16))
     trace_id: Mapped[str] = mapped_column(String(32), index=True)
     created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
 
 
 class PositionRow(Table):
-    """The broker's truth about a holding, with our metadata beside it."""
+    """The broker's truth about a holding, with our metadata beside it.
+
+    `unexplained` is the part of `qty` that no booked fill explains (a transfer, a split, an older holding), normally
+    0. Whatever changes it is reported and halts the symbol.
+    """
 
     __tablename__ = "position"
 
@@ -134,6 +156,8 @@ class PositionRow(Table):
     opened_at: Mapped[dt.datetime | None]
     closed_at: Mapped[dt.datetime | None]
     synced_at: Mapped[dt.datetime]
+    unexplained: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    trace_id: Mapped[str] = mapped_column(String(32), index=True)
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy reads a plain dict here
@@ -159,7 +183,11 @@ class RiskRefusalRow(Table):
 
 
 class ReconciliationRow(Table):
-    """One pass of comparing our book with the broker's."""
+    """One pass of comparing our book with the broker's, with the account's figures as the broker gave them.
+
+    `cash_basis` is `cash` without the money that booked fills moved: only deposits, fees, dividends and the like change
+    it. `broker_time` is the broker's own clock, from which the next pass looks back.
+    """
 
     __tablename__ = "reconciliation"
 
@@ -170,6 +198,12 @@ class ReconciliationRow(Table):
     orders: Mapped[int]
     positions: Mapped[int]
     fills: Mapped[int]
+    account_number: Mapped[str | None] = mapped_column(String(64))
+    cash: Mapped[Decimal | None]
+    equity: Mapped[Decimal | None]
+    buying_power: Mapped[Decimal | None]
+    cash_basis: Mapped[Decimal | None]
+    broker_time: Mapped[dt.datetime | None]
     trace_id: Mapped[str] = mapped_column(String(32), index=True)
     started_at: Mapped[dt.datetime]
     ended_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
@@ -189,6 +223,7 @@ class DiscrepancyRow(Table):
     theirs: Mapped[dict[str, Any] | None]
     action: Mapped[str] = mapped_column(String(32))
     detail: Mapped[str] = mapped_column(Text)
+    trace_id: Mapped[str] = mapped_column(String(32), index=True)
     created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
 
 
@@ -202,6 +237,34 @@ class HaltRow(Table):
     account: Mapped[str] = mapped_column(String(96), index=True)
     symbol: Mapped[str] = mapped_column(String(32))
     reason: Mapped[str] = mapped_column(Text)
+    trace_id: Mapped[str] = mapped_column(String(32), index=True)
     since: Mapped[dt.datetime] = mapped_column(default=utc_now)
     cleared_at: Mapped[dt.datetime | None]
     cleared_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class DeskRow(Table):
+    """The process that trades an account, in its own words. Who may act is the lease's business; this row informs.
+
+    `asks` counts the reconciliations that others asked for; the pass `answer` serves the first `answered` of them.
+    """
+
+    __tablename__ = "desk"
+    __table_args__ = (
+        CheckConstraint("state IN ('starting','ready','degraded','stopping','stopped','failed')", name="state"),
+    )
+
+    account: Mapped[str] = mapped_column(String(96), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(96))
+    host: Mapped[str] = mapped_column(String(96))
+    pid: Mapped[int]
+    token: Mapped[int]
+    url: Mapped[str] = mapped_column(Text, default="")
+    state: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str] = mapped_column(Text, default="")
+    asks: Mapped[int] = mapped_column(default=0)
+    answered: Mapped[int] = mapped_column(default=0)
+    answer: Mapped[str | None] = mapped_column(String(32))
+    trace_id: Mapped[str] = mapped_column(String(32), index=True)
+    started_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+    heartbeat_at: Mapped[dt.datetime] = mapped_column(default=utc_now)

@@ -33,6 +33,20 @@ class UniverseMemberRow(Table):
     entered: Mapped[dt.datetime]
     left: Mapped[dt.datetime | None]
     reason: Mapped[str] = mapped_column(Text, default="")
+    left_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class CollectedRow(Table):
+    """A symbol was asked for from `first` to `last` (sessions, both included); what there was is stored."""
+
+    __tablename__ = "collected"
+
+    dataset: Mapped[str] = mapped_column(String(64), primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(32), primary_key=True)
+    first: Mapped[str] = mapped_column(String(10), primary_key=True)
+    last: Mapped[str] = mapped_column(String(10), primary_key=True)
+    collected_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
+    trace_id: Mapped[str] = mapped_column(String(32), index=True)
 
 
 class QualityFindingRow(Table):

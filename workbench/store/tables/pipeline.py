@@ -1,25 +1,46 @@
-"""Tables of pipeline runs: the authority on how a run ended."""
+"""Tables of pipeline runs: the authority on how a run ended, whatever the executed notebook says."""
 
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from workbench.store.schema import Table, new_id, utc_now
 
-_STATUS = "status IN ('QUEUED','RUNNING','DONE','FAILED','CANCELLED','SKIPPED')"
+
+class Status(enum.StrEnum):
+    """How a run or a step stands. DONE, FAILED, CANCELLED and SKIPPED are ends."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    SKIPPED = "SKIPPED"
+
+
+_STATUS = f"status IN ({','.join(repr(status.value) for status in Status)})"
 
 
 class PipelineRunRow(Table):
-    """One run of one pipeline for one session."""
+    """One run of one pipeline for one session. At most one of them is RUNNING: the database itself sees to it."""
 
     __tablename__ = "pipeline_run"
     __table_args__ = (
         CheckConstraint(_STATUS, name="status"),
         Index("ix_pipeline_run_question", "pipeline", "session", "config_hash"),
+        Index(
+            "ix_pipeline_run_running",
+            "pipeline",
+            "session",
+            unique=True,
+            sqlite_where=text("status = 'RUNNING'"),
+            postgresql_where=text("status = 'RUNNING'"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
@@ -32,6 +53,7 @@ class PipelineRunRow(Table):
     heartbeat_at: Mapped[dt.datetime]
     folder: Mapped[str] = mapped_column(Text)
     report: Mapped[str | None] = mapped_column(Text)
+    resumed_from: Mapped[str | None] = mapped_column(ForeignKey("pipeline_run.id"))
     error_code: Mapped[str | None] = mapped_column(String(8))
     error: Mapped[str | None] = mapped_column(Text)
     trace_id: Mapped[str] = mapped_column(String(32), index=True)
@@ -43,7 +65,10 @@ class PipelineRunRow(Table):
 
 
 class StepRunRow(Table):
-    """One notebook of a run. `step_key` hashes notebook, parameters and upstream keys: an equal key is reusable."""
+    """One notebook of a run. `step_key` hashes notebook, parameters and upstream keys: an equal key is reusable.
+
+    `runtime_s` is the whole step; `kernel_s` the part of it spent outside cells: kernel, papermill, saving.
+    """
 
     __tablename__ = "step_run"
     __table_args__ = (UniqueConstraint("run_id", "step"), CheckConstraint(_STATUS, name="status"))
@@ -51,6 +76,7 @@ class StepRunRow(Table):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     run_id: Mapped[str] = mapped_column(ForeignKey("pipeline_run.id"), index=True)
     step: Mapped[str] = mapped_column(String(64))
+    position: Mapped[int]
     notebook: Mapped[str] = mapped_column(Text)
     step_key: Mapped[str] = mapped_column(String(64), index=True)
     params: Mapped[dict[str, Any]]

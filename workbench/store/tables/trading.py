@@ -12,8 +12,11 @@ from workbench.store.schema import Table, new_id, utc_now
 
 
 class TradingSessionRow(Table):
-    """One bot trading after one session. `chain` hashes what makes two days the same bot's life: the account of the
-    session before is continued by the same chain only, so that a what-if never spends another book's money."""
+    """One bot trading after one session.
+
+    `chain` hashes what makes two sessions parts of one life of the bot: the account of the session before is continued
+    by the same chain only, so that a what-if never spends another book's money.
+    """
 
     __tablename__ = "trading_session"
     __table_args__ = (

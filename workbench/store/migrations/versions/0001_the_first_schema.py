@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("strategy", sa.String(length=64), nullable=False),
         sa.Column("strategy_hash", sa.String(length=64), nullable=False),
+        sa.Column("slice_hash", sa.String(length=64), nullable=False),
         sa.Column("params", sa.JSON(), nullable=False),
         sa.Column("study", sa.JSON(), nullable=False),
         sa.Column("universe", sa.JSON(), nullable=False),
@@ -58,6 +59,7 @@ def upgrade() -> None:
         sa.Column("error_code", sa.String(length=8), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("runtime_s", sa.Double(), nullable=True),
+        sa.Column("owner", sa.String(length=128), nullable=False),
         sa.Column("trace_id", sa.String(length=32), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -68,7 +70,45 @@ def upgrade() -> None:
         sa.UniqueConstraint("config_hash", name=op.f("uq_backtest_run_config_hash")),
     )
     with op.batch_alter_table("backtest_run", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_backtest_run_slice_hash"), ["slice_hash"], unique=False)
         batch_op.create_index(batch_op.f("ix_backtest_run_trace_id"), ["trace_id"], unique=False)
+
+    op.create_table(
+        "collected",
+        sa.Column("dataset", sa.String(length=64), nullable=False),
+        sa.Column("symbol", sa.String(length=32), nullable=False),
+        sa.Column("first", sa.String(length=10), nullable=False),
+        sa.Column("last", sa.String(length=10), nullable=False),
+        sa.Column("collected_at", UtcDateTime(), nullable=False),
+        sa.Column("trace_id", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("dataset", "symbol", "first", "last", name=op.f("pk_collected")),
+    )
+    with op.batch_alter_table("collected", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_collected_trace_id"), ["trace_id"], unique=False)
+
+    op.create_table(
+        "desk",
+        sa.Column("account", sa.String(length=96), nullable=False),
+        sa.Column("holder", sa.String(length=96), nullable=False),
+        sa.Column("host", sa.String(length=96), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("token", sa.Integer(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("asks", sa.Integer(), nullable=False),
+        sa.Column("answered", sa.Integer(), nullable=False),
+        sa.Column("answer", sa.String(length=32), nullable=True),
+        sa.Column("trace_id", sa.String(length=32), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=False),
+        sa.Column("heartbeat_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('starting','ready','degraded','stopping','stopped','failed')", name=op.f("ck_desk_state")
+        ),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_desk")),
+    )
+    with op.batch_alter_table("desk", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_desk_trace_id"), ["trace_id"], unique=False)
 
     op.create_table(
         "evidence_pack",
@@ -89,6 +129,7 @@ def upgrade() -> None:
         sa.Column("account", sa.String(length=96), nullable=False),
         sa.Column("symbol", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("trace_id", sa.String(length=32), nullable=False),
         sa.Column("since", UtcDateTime(), nullable=False),
         sa.Column("cleared_at", UtcDateTime(), nullable=True),
         sa.Column("cleared_reason", sa.Text(), nullable=True),
@@ -97,6 +138,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("halt", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_halt_account"), ["account"], unique=False)
+        batch_op.create_index(batch_op.f("ix_halt_trace_id"), ["trace_id"], unique=False)
 
     op.create_table(
         "lease",
@@ -118,6 +160,7 @@ def upgrade() -> None:
         sa.Column("heartbeat_at", UtcDateTime(), nullable=False),
         sa.Column("folder", sa.Text(), nullable=False),
         sa.Column("report", sa.Text(), nullable=True),
+        sa.Column("resumed_from", sa.String(length=32), nullable=True),
         sa.Column("error_code", sa.String(length=8), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("trace_id", sa.String(length=32), nullable=False),
@@ -127,10 +170,20 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "status IN ('QUEUED','RUNNING','DONE','FAILED','CANCELLED','SKIPPED')", name=op.f("ck_pipeline_run_status")
         ),
+        sa.ForeignKeyConstraint(
+            ["resumed_from"], ["pipeline_run.id"], name=op.f("fk_pipeline_run_resumed_from_pipeline_run")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pipeline_run")),
     )
     with op.batch_alter_table("pipeline_run", schema=None) as batch_op:
         batch_op.create_index("ix_pipeline_run_question", ["pipeline", "session", "config_hash"], unique=False)
+        batch_op.create_index(
+            "ix_pipeline_run_running",
+            ["pipeline", "session"],
+            unique=True,
+            sqlite_where=sa.text("status = 'RUNNING'"),
+            postgresql_where=sa.text("status = 'RUNNING'"),
+        )
         batch_op.create_index(batch_op.f("ix_pipeline_run_trace_id"), ["trace_id"], unique=False)
 
     op.create_table(
@@ -149,9 +202,14 @@ def upgrade() -> None:
         sa.Column("opened_at", UtcDateTime(), nullable=True),
         sa.Column("closed_at", UtcDateTime(), nullable=True),
         sa.Column("synced_at", UtcDateTime(), nullable=False),
+        sa.Column("unexplained", Money(), nullable=False),
+        sa.Column("trace_id", sa.String(length=32), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("account", "symbol", name=op.f("pk_position")),
     )
+    with op.batch_alter_table("position", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_position_trace_id"), ["trace_id"], unique=False)
+
     op.create_table(
         "quality_finding",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -180,6 +238,12 @@ def upgrade() -> None:
         sa.Column("orders", sa.Integer(), nullable=False),
         sa.Column("positions", sa.Integer(), nullable=False),
         sa.Column("fills", sa.Integer(), nullable=False),
+        sa.Column("account_number", sa.String(length=64), nullable=True),
+        sa.Column("cash", Money(), nullable=True),
+        sa.Column("equity", Money(), nullable=True),
+        sa.Column("buying_power", Money(), nullable=True),
+        sa.Column("cash_basis", Money(), nullable=True),
+        sa.Column("broker_time", UtcDateTime(), nullable=True),
         sa.Column("trace_id", sa.String(length=32), nullable=False),
         sa.Column("started_at", UtcDateTime(), nullable=False),
         sa.Column("ended_at", UtcDateTime(), nullable=False),
@@ -247,6 +311,8 @@ def upgrade() -> None:
         sa.Column("p_up", sa.Double(), nullable=True),
         sa.Column("confidence", sa.Double(), nullable=True),
         sa.Column("horizon", sa.Integer(), nullable=False),
+        sa.Column("expires", UtcDateTime(), nullable=False),
+        sa.Column("label", sa.String(length=64), nullable=False),
         sa.Column("reasons", sa.JSON(), nullable=False),
         sa.Column("evidence", sa.JSON(), nullable=False),
         sa.Column("cost", Money(), nullable=False),
@@ -254,8 +320,10 @@ def upgrade() -> None:
         sa.Column("trace_id", sa.String(length=32), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint("(action = 'abstain') = (p_up IS NULL)", name=op.f("ck_decision_abstained")),
         sa.CheckConstraint("action IN ('buy','hold','sell','abstain')", name=op.f("ck_decision_action")),
         sa.CheckConstraint("status IN ('proposed','executed','rejected','expired')", name=op.f("ck_decision_status")),
+        sa.CheckConstraint("p_up IS NULL OR (p_up > 0 AND p_up < 1)", name=op.f("ck_decision_p_up")),
         sa.ForeignKeyConstraint(
             ["pack_hash"], ["evidence_pack.hash"], name=op.f("fk_decision_pack_hash_evidence_pack")
         ),
@@ -263,6 +331,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("symbol", "as_of", "pack_hash", "config_hash", name=op.f("uq_decision_symbol")),
     )
     with op.batch_alter_table("decision", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_decision_expires"), ["expires"], unique=False)
         batch_op.create_index(batch_op.f("ix_decision_symbol"), ["symbol"], unique=False)
         batch_op.create_index(batch_op.f("ix_decision_trace_id"), ["trace_id"], unique=False)
 
@@ -277,6 +346,7 @@ def upgrade() -> None:
         sa.Column("theirs", sa.JSON(), nullable=True),
         sa.Column("action", sa.String(length=32), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("trace_id", sa.String(length=32), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
             ["reconciliation_id"], ["reconciliation.id"], name=op.f("fk_discrepancy_reconciliation_id_reconciliation")
@@ -285,12 +355,14 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("discrepancy", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_discrepancy_reconciliation_id"), ["reconciliation_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_discrepancy_trace_id"), ["trace_id"], unique=False)
 
     op.create_table(
         "step_run",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("step", sa.String(length=64), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("notebook", sa.Text(), nullable=False),
         sa.Column("step_key", sa.String(length=64), nullable=False),
         sa.Column("params", sa.JSON(), nullable=False),
@@ -327,6 +399,7 @@ def upgrade() -> None:
         sa.Column("entered", UtcDateTime(), nullable=False),
         sa.Column("left", UtcDateTime(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("left_reason", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["universe"], ["universe.name"], name=op.f("fk_universe_member_universe_universe")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_universe_member")),
         sa.UniqueConstraint("universe", "symbol", "entered", name=op.f("uq_universe_member_universe")),
@@ -337,13 +410,17 @@ def upgrade() -> None:
         sa.Column("decision_id", sa.String(length=32), nullable=False),
         sa.Column("analyst", sa.String(length=32), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("abstained", sa.Boolean(), nullable=False),
+        sa.Column("veto", sa.Boolean(), nullable=False),
         sa.Column("p_up", sa.Double(), nullable=True),
         sa.Column("reasons", sa.JSON(), nullable=False),
         sa.Column("evidence", sa.JSON(), nullable=False),
         sa.Column("cost", Money(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
+        sa.CheckConstraint("role IN ('voice','risk')", name=op.f("ck_analyst_view_role")),
+        sa.CheckConstraint("p_up IS NULL OR (p_up > 0 AND p_up < 1)", name=op.f("ck_analyst_view_p_up")),
         sa.ForeignKeyConstraint(["decision_id"], ["decision.id"], name=op.f("fk_analyst_view_decision_id_decision")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_analyst_view")),
         sa.UniqueConstraint("decision_id", "analyst", "round", name=op.f("uq_analyst_view_decision_id")),
@@ -372,6 +449,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("sent_at", UtcDateTime(), nullable=True),
         sa.Column("deadline", UtcDateTime(), nullable=True),
+        sa.Column("cancel_asked_at", UtcDateTime(), nullable=True),
         sa.Column("broker_order_id", sa.String(length=64), nullable=True),
         sa.Column("broker_status", sa.String(length=32), nullable=True),
         sa.Column("broker_updated_at", UtcDateTime(), nullable=True),
@@ -405,6 +483,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("account", sa.String(length=96), nullable=False),
         sa.Column("execution_id", sa.String(length=96), nullable=False),
+        sa.Column("activity_id", sa.String(length=96), nullable=True),
         sa.Column("intent_id", sa.String(length=32), nullable=True),
         sa.Column("broker_order_id", sa.String(length=64), nullable=False),
         sa.Column("symbol", sa.String(length=32), nullable=False),
@@ -412,12 +491,16 @@ def upgrade() -> None:
         sa.Column("qty", Money(), nullable=False),
         sa.Column("price", Money(), nullable=False),
         sa.Column("fee", Money(), nullable=False),
+        sa.Column("cum_qty", Money(), nullable=True),
         sa.Column("happened", UtcDateTime(), nullable=False),
+        sa.Column("busted_at", UtcDateTime(), nullable=True),
         sa.Column("source", sa.String(length=16), nullable=False),
         sa.Column("trace_id", sa.String(length=32), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["intent_id"], ["intent.id"], name=op.f("fk_fill_intent_id_intent")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_fill")),
+        sa.UniqueConstraint("account", "activity_id", name="uq_fill_activity"),
+        sa.UniqueConstraint("account", "broker_order_id", "cum_qty", name="uq_fill_cumulative"),
         sa.UniqueConstraint("account", "execution_id", name=op.f("uq_fill_account")),
     )
     with op.batch_alter_table("fill", schema=None) as batch_op:
@@ -434,11 +517,13 @@ def upgrade() -> None:
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("not_before", UtcDateTime(), nullable=True),
         sa.Column("claimed_token", sa.Integer(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("done_at", UtcDateTime(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.CheckConstraint("kind IN ('submit','cancel')", name=op.f("ck_outbox_kind")),
         sa.ForeignKeyConstraint(["intent_id"], ["intent.id"], name=op.f("fk_outbox_intent_id_intent")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+        sa.UniqueConstraint("intent_id", "kind", name=op.f("uq_outbox_intent_id")),
     )
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_outbox_intent_id"), ["intent_id"], unique=False)

@@ -1,0 +1,551 @@
+import dataclasses
+import datetime as dt
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import select
+
+from workbench.errors import ExchangeUnavailable, ExecutionError, LeaseLost, OutcomeUnknown
+from workbench.exchange import embedded
+from workbench.execution.broker import (
+    BrokerAccount,
+    BrokerClock,
+    BrokerEvent,
+    BrokerOrder,
+    BrokerPosition,
+    Outcome,
+    Reply,
+)
+from workbench.execution.halts import halt
+from workbench.execution.journal import Journal
+from workbench.market.order import Fill, IntentState, OrderWish, Side
+from workbench.orchestration import desk, desk_main, desk_state
+from workbench.orchestration.desk_process import BLIND_SECONDS, Desk
+from workbench.orchestration.desk_state import DeskState
+from workbench.store.engine import transaction
+from workbench.store.tables.audit import AuditRow
+from workbench.store.tables.execution import FillRow, IntentRow, ReconciliationRow
+from workbench.trace import tracing
+
+NOW = dt.datetime(2015, 6, 30, 20, tzinfo=dt.UTC)
+DAY = dt.date(2015, 6, 30)
+
+
+class Broker:
+    """An account in memory with a stream that the test holds in its hand."""
+
+    name = "paper"
+
+    def __init__(self):
+        self.orders, self.fills, self.cash, self.posts, self.replies = {}, [], Decimal(100_000), [], []
+        self.down = False
+        self.closed = 0
+        self.number = itertools.count(1)
+        self.on_event = self.on_connect = None
+        self.handle = SimpleNamespace(connected=False, failures=0, trouble="", close=self._close)
+        self.connects = True
+
+    def submit(self, order):
+        self.posts.append(order.client_order_id)
+        if self.replies:
+            reply = self.replies.pop(0)
+            if reply != "lost after":
+                return reply
+        raw = {
+            "id": f"b{next(self.number)}", "client_order_id": order.client_order_id, "symbol": order.symbol, "qty": str(order.qty),
+            "side": order.side.value, "status": "new", "type": order.type, "updated_at": self._now(),
+        }  # fmt: skip
+        placed = self.orders[order.client_order_id] = BrokerOrder.of(raw)
+        if "reply" in locals():
+            return Reply(Outcome.UNKNOWN, message="ReadTimeout")
+        return Reply(Outcome.PLACED, placed, 200, raw=raw)
+
+    def fill(self, client_order_id, *, say=True):
+        old = self.orders[client_order_id]
+        raw = {
+            **old.raw,
+            "status": "filled",
+            "filled_qty": str(old.qty),
+            "filled_avg_price": "10",
+            "updated_at": self._now(),
+        }
+        new = self.orders[client_order_id] = BrokerOrder.of(raw)
+        number = next(self.number)
+        self.cash -= old.side.sign * old.qty * 10
+        fill = Fill(
+            f"x{number}", new.id, client_order_id, new.symbol, new.side, new.qty, Decimal(10), NOW, cum_qty=new.qty
+        )
+        self.fills.append(dataclasses.replace(fill, execution_id=f"a::x{number}"))
+        if say:
+            self.on_event(BrokerEvent("fill", new, fill, NOW))
+
+    def stream(self, on_event, on_connect):
+        self.on_event, self.on_connect = on_event, on_connect
+        if self.connects:
+            self.connect()
+        return self.handle
+
+    def connect(self):
+        self.handle.connected = True
+        self.on_connect()
+
+    def clock(self):
+        if self.down:
+            raise ExchangeUnavailable("nobody answers")
+        return BrokerClock(NOW, False, None, None)
+
+    def account(self):
+        return BrokerAccount("PA1", self.cash, self.cash, self.cash * 2)
+
+    def positions(self):
+        held = {}
+        for fill in self.fills:
+            held[fill.symbol] = held.get(fill.symbol, Decimal(0)) + fill.side.sign * fill.qty
+        return [BrokerPosition(name, qty, Decimal(10), Decimal(10), Decimal(0)) for name, qty in held.items()]
+
+    def open_orders(self):
+        return [order for order in self.orders.values() if order.is_open]
+
+    def orders_since(self, _moment):
+        return list(self.orders.values())
+
+    def fills_since(self, _activity_id=None, *, after=None):
+        return list(self.fills)
+
+    def order(self, broker_order_id):
+        return next((order for order in self.orders.values() if order.id == broker_order_id), None)
+
+    def order_by_client_id(self, client_order_id):
+        return self.orders.get(client_order_id)
+
+    def close(self):
+        self.closed += 1
+
+    def _close(self):
+        self.handle.connected = False
+
+    def _now(self):
+        return (NOW + dt.timedelta(seconds=next(self.number))).isoformat()
+
+
+class Time:
+    """A monotonic clock that only `sleep` moves."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def broker():
+    return Broker()
+
+
+@pytest.fixture
+def clock():
+    return Time()
+
+
+@pytest.fixture
+def journal(engine):
+    return Journal(engine, "paper")
+
+
+@pytest.fixture
+def made(engine, broker, clock):
+    """A desk that was not started; closed in the end if it was."""
+    desks = []
+
+    def make(**more):
+        desks.append(Desk(engine, broker, monotonic=clock, sleep=clock.sleep, **more))
+        return desks[-1]
+
+    yield make
+    for one in desks:
+        if one._lease is not None:
+            one.close(grace=0)
+
+
+def write(journal, *symbols):
+    wishes = [OrderWish(symbol, Side.BUY, Decimal(10), reference_price=Decimal(10)) for symbol in symbols or ["AAPL"]]
+    return [one.intent for one in journal.write(wishes, bot="bot", session=DAY)]
+
+
+def state(engine):
+    return desk_state.read(engine, "paper")
+
+
+def occasions(engine):
+    with transaction(engine) as session:
+        rows = session.scalars(select(ReconciliationRow).order_by(ReconciliationRow.started_at)).all()
+    return [row.occasion for row in rows]
+
+
+def test_a_desk_starts_in_order_sends_what_is_written_and_books_what_it_hears(engine, journal, broker, made):
+    with tracing("e" * 32):
+        (intent,) = write(journal)
+    one = made(url="http://exchange")
+    one.start()
+    assert occasions(engine) == ["start", "connect"]
+    assert broker.posts == []
+    now = state(engine)
+    assert (now.ready, now.state, now.pid, now.url, now.waiting) == (
+        True,
+        DeskState.READY,
+        os.getpid(),
+        "http://exchange",
+        1,
+    )
+    one.step()
+    assert broker.posts == [intent.client_order_id]
+    assert journal.intent(intent.id).state is IntentState.ACKED
+    broker.fill(intent.client_order_id)
+    assert one.wake.is_set()
+    one.step()
+    assert journal.intent(intent.id).state is IntentState.FILLED
+    with transaction(engine) as session:
+        (fill,) = session.scalars(select(FillRow)).all()
+        assert (fill.source, fill.trace_id) == ("stream", "e" * 32)
+        entries = session.scalars(select(AuditRow).where(AuditRow.entity.in_(["intent", "fill"]))).all()
+        assert {row.trace_id for row in entries} == {"e" * 32}
+    one.close()
+    assert occasions(engine)[-1] == "close"
+    assert (state(engine).alive, state(engine).state, broker.closed) == (False, DeskState.STOPPED, 1)
+    assert broker.posts == [intent.client_order_id]
+
+
+def test_nothing_is_traded_before_a_pass_was_clean(engine, journal, broker, made):
+    (intent,) = write(journal)
+    broker.submit(intent.request)
+    broker.posts.clear()
+    (other,) = journal.write([OrderWish("MSFT", Side.BUY, Decimal(1))], bot="other", session=DAY)
+    broker.fill(intent.client_order_id, say=False)
+    broker.fills.clear()  # the order says filled, no execution does: the book cannot be believed
+    one = made()
+    with pytest.raises(ExecutionError, match="differ after"):
+        one.start()
+    one.fail("differs")
+    assert broker.posts == []
+    assert journal.intent(other.intent.id).state is IntentState.INTENT
+    assert (state(engine).alive, state(engine).state) == (False, DeskState.FAILED)
+
+
+def test_differences_at_the_start_are_taken_over_and_then_trading_begins(engine, journal, broker, made):
+    first, second = write(journal, "AAPL", "MSFT")
+    broker.submit(first.request)
+    broker.fill(first.client_order_id) if broker.on_event else broker.fill(first.client_order_id, say=False)
+    broker.posts.clear()
+    one = made()
+    one.start()
+    assert occasions(engine) == ["start", "start", "connect"]
+    for _ in range(3):
+        one.step()
+    assert broker.posts == [second.client_order_id]
+    assert journal.intent(first.id).state is IntentState.FILLED
+
+
+def test_a_second_desk_of_the_account_does_nothing_and_says_who_has_it(engine, broker, made):
+    one = made()
+    one.start()
+    before = occasions(engine)
+    other = Desk(engine, Broker())
+    with pytest.raises(LeaseLost, match=str(os.getpid())) as caught:
+        other.start()
+    assert caught.value.facts["holder"] == state(engine).holder
+    assert occasions(engine) == before
+    other.close()
+    assert state(engine).ready
+    one.step()
+
+
+def test_a_desk_that_lost_its_lease_stops_and_sends_nothing(engine, journal, broker, made):
+    past = [dt.datetime.now(dt.UTC)]
+    one = made(clock=lambda: past[0])
+    one.start()
+    write(journal)
+    past[0] += dt.timedelta(minutes=10)
+    successor = Desk(engine, Broker(), clock=lambda: past[0])
+    successor.start()
+    with pytest.raises(LeaseLost):
+        one.step()
+    one.abandon("lost")
+    one._lease = None
+    assert broker.posts == []
+    assert state(engine).state is DeskState.READY  # the successor's word stands
+    successor.close()
+
+
+def test_the_lease_of_a_dead_process_is_taken_over_at_once(engine, journal, broker, made):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    one = made()
+    one.start()
+    (intent,) = write(journal)
+    broker.replies = ["lost after"]
+    one.step()
+    assert journal.intent(intent.id).state is IntentState.UNKNOWN
+    token = one._lease.token
+    one._lease = None
+    with transaction(engine) as session:
+        row = session.get(desk_state.DeskRow, "paper")
+        row.pid = dead.pid
+    assert not state(engine).alive
+    successor = made()
+    successor.start()
+    assert successor._lease.token == token + 1
+    assert journal.intent(intent.id).state is IntentState.ACKED
+    assert broker.posts == [intent.client_order_id]
+
+
+def test_it_reconciles_when_the_time_has_come_when_asked_and_when_the_stream_was_away(
+    engine, journal, broker, clock, made
+):
+    one = made(reconcile_seconds=45)
+    one.start()
+    one.step()
+    assert occasions(engine) == ["start", "connect"]
+    clock.now += 46
+    one.step()
+    assert occasions(engine)[2:] == ["periodic"]
+
+    number = desk_state.ask(engine, "paper")
+    one.step()
+    with transaction(engine) as session:
+        _, answered, identifier = desk_state.asked(session, "paper")
+        assert session.get(ReconciliationRow, identifier).occasion == "asked"
+    assert answered == number
+
+    (intent,) = write(journal)
+    one.step()
+    broker.handle.connected = False
+    broker.fill(intent.client_order_id, say=False)
+    broker.handle.failures += 1
+    one.step()
+    assert occasions(engine)[4:] == ["repair", "repair"]
+    assert journal.intent(intent.id).state is IntentState.FILLED
+    assert state(engine).state is DeskState.DEGRADED
+    clock.now += BLIND_SECONDS
+    one.step()
+    assert occasions(engine)[6:] == ["periodic"]
+    broker.connect()
+    one.step()
+    assert occasions(engine)[7:] == ["connect"]
+    assert state(engine).state is DeskState.READY
+
+
+def test_a_broker_that_goes_away_is_waited_for(engine, journal, broker, clock, made):
+    one = made()
+    one.start()
+    (intent,) = write(journal)
+    one.step()
+    broker.down = True
+    clock.now += 46
+    one.step()
+    assert state(engine).state is DeskState.DEGRADED
+    assert "nobody answers" in state(engine).detail
+    count = len(occasions(engine))
+    one.step()
+    broker.down = False
+    clock.now += BLIND_SECONDS
+    one.step()
+    assert len(occasions(engine)) == count + 1
+    assert state(engine).state is DeskState.READY
+    assert journal.intent(intent.id).state is IntentState.ACKED
+
+
+def test_a_broker_that_is_not_there_at_the_start_ends_the_start(engine, broker, clock, made):
+    broker.down = True
+    one = made()
+    with pytest.raises(ExchangeUnavailable):
+        one.start(patience=3)
+    assert clock.now > 1003
+    one.fail("away")
+    assert state(engine).state is DeskState.FAILED
+
+
+def test_a_stream_that_does_not_connect_degrades_but_trades(engine, journal, broker, made):
+    broker.connects = False
+    one = made()
+    one.start()
+    assert state(engine).state is DeskState.DEGRADED
+    (intent,) = write(journal)
+    one.step()
+    assert broker.posts == [intent.client_order_id]
+
+
+def test_closing_finds_out_what_may_be_live_and_sends_nothing_new(journal, broker, made):
+    one = made()
+    one.start()
+    broker.replies = ["lost after"]
+    (lost,) = write(journal)
+    one.step()
+    (unsent,) = journal.write([OrderWish("MSFT", Side.BUY, Decimal(1))], bot="late", session=DAY)
+    assert journal.intent(lost.id).state is IntentState.UNKNOWN
+    one.close()
+    assert journal.intent(lost.id).state is IntentState.ACKED
+    assert journal.intent(unsent.intent.id).state is IntentState.INTENT
+    assert broker.posts == [lost.client_order_id]
+
+
+def test_many_orders_leave_in_small_steps_and_halted_ones_do_not_block_the_rest(engine, journal, broker, made):
+    names = [f"S{number:02}" for number in range(12)]
+    intents = write(journal, *names)
+    with transaction(engine) as session:
+        for name in names[:6]:
+            halt(session, "paper", name, reason="looked wrong")
+    one = made()
+    one.start()
+    for _ in range(8):
+        one.step()
+    assert sorted(broker.posts) == sorted(intent.client_order_id for intent in intents[6:])
+    assert {journal.intent(intent.id).state for intent in intents[:6]} == {IntentState.INTENT}
+
+
+def test_a_run_ends_between_two_orders_when_told(journal, broker, made):
+    one = made()
+    one.start()
+    write(journal, *[f"S{number:02}" for number in range(40)])
+    stop = threading.Event()
+    submit = broker.submit
+
+    def stopping(order):
+        stop.set()
+        return submit(order)
+
+    broker.submit = stopping
+    one.run(stop)
+    assert 1 <= len(broker.posts) <= 4
+    assert journal.unknown() == []
+
+
+def test_waiting_says_why_it_ends(workspace):
+    journal = Journal(workspace.engine, "paper")
+    (intent,) = write(journal)
+    with pytest.raises(ExecutionError, match="no desk of paper is alive"):
+        desk.settled(workspace, "paper", [intent], timeout=5)
+    with pytest.raises(ExecutionError, match="was not compared"):
+        desk.reconciled(workspace, "paper", timeout=5)
+    assert not desk.stop(workspace, "paper")
+    assert "none runs" in str(desk.status(workspace, "paper"))
+    assert "1 intents wait" in str(desk.status(workspace, "paper"))
+    one = Desk(workspace.engine, Broker())
+    one.start()
+    with pytest.raises(OutcomeUnknown, match="AAPL intent"):
+        desk.settled(workspace, "paper", [intent], timeout=0.05)
+    one.step()
+    assert [found.state for found in desk.settled(workspace, "paper", [intent])] == [IntentState.ACKED]
+    with pytest.raises(OutcomeUnknown, match="not ended"):
+        desk.settled(workspace, "paper", [intent], until="ended", timeout=0.05)
+    one.close()
+
+
+# --- the process
+
+
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exchange")
+    yield embedded.ensure(folder, source="synthetic", exit_with_parent=True)
+    embedded.stop(folder)
+
+
+@pytest.fixture
+def keys(exchange, request):
+    return embedded.open_account(exchange.url, name=request.node.name[:50], cash=100_000, at=NOW)
+
+
+def command(workspace, account, *more):
+    return [
+        sys.executable, "-m", "workbench.orchestration.desk", "--home", str(workspace.home), "--account", account, *more,
+    ]  # fmt: skip
+
+
+def test_a_process_of_the_desk_ends_with_its_parent_and_a_second_one_is_told_who_has_the_account(
+    workspace, exchange, keys, tmp_path
+):
+    parent = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    secret = tmp_path / "keys.json"
+    secret.write_text(json.dumps({"key_id": keys.key_id, "secret_key": keys.secret_key}))
+    secret.chmod(0o600)
+    start = {"key_id": keys.key_id, "secret_key": keys.secret_key, "url": exchange.url, "exit_with": parent.pid}
+    handle = desk.ensure(workspace, account=keys.name, **start)
+    assert handle.started
+    assert keys.secret_key not in open(f"/proc/{handle.pid}/cmdline").read()  # noqa: PTH123, SIM115
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(desk.ensure(workspace, account=keys.name, **start)))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(one.pid, one.started) for one in found] == [(handle.pid, False)] * 2
+
+    second = subprocess.run(
+        command(workspace, keys.name, "--url", exchange.url, "--keys-file", str(secret)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == desk_main.TAKEN
+    assert f":{handle.pid}:" in second.stderr
+    assert handle.status().ready
+
+    parent.communicate()
+    deadline = time.monotonic() + 20
+    while handle.status().alive and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert handle.status().state is DeskState.STOPPED
+
+
+def test_a_process_with_wrong_keys_fails_and_says_so(workspace, exchange, keys):
+    with pytest.raises(ExecutionError, match=r"did not become ready(.|\n)*failed"):
+        desk.ensure(workspace, account=keys.name, key_id=keys.key_id, secret_key="wrong", url=exchange.url, timeout=60)
+    assert desk.status(workspace, keys.name).state is DeskState.FAILED
+
+
+def test_keys_that_others_can_read_are_not_used(workspace, tmp_path, capsys):
+    secret = tmp_path / "keys.json"
+    secret.write_text(json.dumps({"key_id": "k", "secret_key": "s"}))
+    secret.chmod(0o644)
+    arguments = [
+        "--home",
+        str(workspace.home),
+        "--account",
+        "a",
+        "--url",
+        "http://127.0.0.1:1",
+        "--keys-file",
+        str(secret),
+    ]
+    assert desk_main.main(arguments) == desk_main.FAILED
+    assert "chmod 600" in capsys.readouterr().err
+    secret.chmod(0o600)
+    secret.write_text("{}")
+    assert desk_main.main(arguments) == desk_main.FAILED
+    assert "holds no keys" in capsys.readouterr().err
+
+
+def test_a_local_desk_needs_an_address_and_an_account_a_name(workspace, capsys, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_BROKER", "local")
+    assert desk_main.main(["--home", str(workspace.home), "--account", "a"]) == desk_main.FAILED
+    assert "--url" in capsys.readouterr().err
+    with pytest.raises(ExecutionError, match="1 to 80"):
+        desk.ensure(workspace, account="x" * 81, key_id="k", secret_key="s")
+    with transaction(workspace.engine) as session:
+        assert session.scalars(select(IntentRow)).all() == []

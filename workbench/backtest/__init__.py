@@ -1,0 +1,1 @@
+"""The past: weights replayed through history after costs, measured, and asked how likely they are luck."""

@@ -1,0 +1,1 @@
+"""Facts: where they come from, whether they can be believed, and what was known when."""

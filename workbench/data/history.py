@@ -1,0 +1,211 @@
+"""Collect and load: bring a study's bars to the store once, and read them back as they were known at its moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from workbench import sessions
+from workbench.data import quality
+from workbench.data.collected import collected_ranges, record_collected
+from workbench.data.source import DAILY_COLUMNS
+from workbench.data.sources import open_source
+from workbench.errors import DataError, NoData
+from workbench.market.bars import Bars
+from workbench.market.history import History
+from workbench.store.facts import fingerprint
+from workbench.store.vintages import Vintages
+from workbench.trace import get_logger
+
+if TYPE_CHECKING:
+    from workbench.data.source import BarSource
+    from workbench.store.workspace import Workspace
+    from workbench.study import Study
+
+WARM_UP = 300
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What one collection brought.
+
+    Attributes:
+        dataset: where the rows lie in the vintages.
+        label: what the reader must be told about the source.
+        coverage: one row per symbol: `symbol`, `first`, `last` (sessions; NaT without a row), `sessions` (how many have
+            a bar), `missing` (sessions of the calendar between first and last without one), `close_only`, `source`.
+        findings: what the quality check found, one row each.
+        new_rows: rows that were new or revised; 0 when all was there already.
+        quarantined: rows that were refused.
+    """
+
+    dataset: str
+    label: str
+    coverage: pd.DataFrame
+    findings: pd.DataFrame
+    new_rows: int
+    quarantined: int
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.label} · {self.dataset} · {len(self.coverage)} symbols, {int(self.coverage['sessions'].sum())} bars"
+            f" · {self.new_rows} new, {self.quarantined} quarantined, {len(self.findings)} findings"
+        )
+
+
+def dataset_of(study: Study) -> str:
+    """Where a study's bars lie in the vintages, e.g. `"bars/1d/bundled"`; each synthetic seed has its own place."""
+    source = open_source(study.source, seed=study.seed)
+    return f"bars/{study.timeframe}/{source.name}" + (f"-{study.seed}" if source.synthetic else "")
+
+
+def collect(
+    study: Study, *, workspace: Workspace, source: BarSource | None = None, warm_up: int = WARM_UP
+) -> Collected:
+    """Ask the source for the study's bars, check them, and append what is new. Doing it twice changes nothing.
+
+    Args:
+        study: which symbols, from when to when.
+        workspace: where to store.
+        source: the supplier; the one the study names when None.
+        warm_up: sessions before `study.start` that are brought too, where the source has them.
+
+    Raises:
+        DataError: the source is not the one the study names, or does not know a symbol or the timeframe.
+        BadData: the source's response is malformed as a whole; nothing was stored.
+    """
+    source = _source_of(study, source)
+    dataset = dataset_of(study)
+    first = _warm_first(study, warm_up)
+    rows = source.bars(study.symbols, start=first, end=study.end, timeframe=study.timeframe)
+    known_until = min(study.as_of, sessions.closes(study.venue, study.end))
+    checked = quality.check(rows, dataset=dataset, venue=study.venue, known_until=known_until, symbols=study.symbols)
+    quality.store_findings(workspace.engine, checked.findings)
+    new_rows = Vintages(workspace.vintages_url).append(dataset, checked.good)
+    # Last, so that a range is only called collected when its rows are safe.
+    record_collected(workspace.engine, dataset, study.symbols, first=first, last=study.end)
+    collected = Collected(
+        dataset=dataset,
+        label=source.label,
+        coverage=_coverage(checked.good, study=study, label=source.label),
+        findings=quality.as_frame(checked.findings),
+        new_rows=new_rows,
+        quarantined=checked.quarantined,
+    )
+    get_logger(__name__).info(
+        "collected", dataset=dataset, study=study.hash, new_rows=new_rows, quarantined=checked.quarantined
+    )
+    return collected
+
+
+def load(study: Study, *, workspace: Workspace, warm_up: int = WARM_UP) -> History:
+    """The bars of a study as they were known at `study.as_of`, read from the store and from nowhere else.
+
+    Args:
+        study: the question; daily bars only.
+        workspace: where to read.
+        warm_up: sessions before `study.start` that strategies may use for their indicators. Fewer come where the data
+            begins later.
+
+    Returns:
+        A History whose bars run over every session of the calendar from the first one known (warm-up included) to
+        `study.end`; NaN where a symbol has no bar. `provenance` names source, dataset, range, number of rows and the
+        sha256 `fingerprint` of the rows.
+
+    Raises:
+        NoData: the range of a symbol was not collected, or nothing was known of it, or the last session is empty.
+        DataError: the timeframe is not `1d`.
+    """
+    if study.timeframe != "1d":
+        raise DataError(
+            f"timeframe={study.timeframe!r}: a history has one bar per session; nothing was loaded.",
+            remedy="use timeframe='1d', or read intraday rows with Vintages.read.",
+        )
+    source = open_source(study.source, seed=study.seed)
+    dataset, first = dataset_of(study), _warm_first(study, warm_up)
+    _refuse_uncollected(study, workspace=workspace, dataset=dataset, first=first)
+    rows = Vintages(workspace.vintages_url).read(dataset, study.symbols, start=first, end=study.end, as_of=study.as_of)
+    present = set(rows["symbol"].unique())
+    missing = [symbol for symbol in study.symbols if symbol not in present]
+    if missing:
+        raise NoData(
+            f"nothing is known of {', '.join(missing)} from {first.date()} to {study.end.date()} as of {study.as_of}.",
+            remedy=f"drop it from the study, or ask another source than {study.source!r}.",
+            missing=missing,
+        )
+    index = sessions.sessions(study.venue, rows["session"].min(), study.end)
+    if rows["session"].max() < study.end:
+        raise NoData(
+            f"the newest bar known of these {len(study.symbols)} symbols is of {rows['session'].max().date()}, but the "
+            f"study ends {study.end.date()}: nothing could be decided then.",
+            remedy=f"ask with as_of <= {rows['session'].max().date()}, or use another source.",
+        )
+    return History(
+        study=study,
+        bars=Bars.from_long(rows, index=index, symbols=study.symbols),
+        label=source.label,
+        synthetic=source.synthetic,
+        provenance={
+            "source": source.name,
+            "label": source.label,
+            "dataset": dataset,
+            "first": index[0].date().isoformat(),
+            "last": index[-1].date().isoformat(),
+            "as_of": study.as_of.isoformat(),
+            "rows": len(rows),
+            "learned_until": rows["learned"].max().isoformat(),
+            "fingerprint": fingerprint(rows.loc[:, list(DAILY_COLUMNS)]),
+        },
+    )
+
+
+def _source_of(study: Study, source: BarSource | None) -> BarSource:
+    if source is None:
+        return open_source(study.source, seed=study.seed)
+    seed = getattr(source, "seed", study.seed)
+    if source.name != study.source or seed != study.seed:
+        raise DataError(
+            f"the study names source={study.source!r} with seed {study.seed}, but {source.name!r} with seed {seed} was "
+            "given; nothing was collected.",
+            remedy="open the source with open_source(study.source, seed=study.seed).",
+        )
+    return source
+
+
+def _warm_first(study: Study, warm_up: int) -> pd.Timestamp:
+    """The session `warm_up` sessions before the study starts (the first of the calendar, if there are fewer)."""
+    if warm_up < 0:
+        raise DataError(f"warm_up={warm_up} must be 0 or greater; nothing was done.", remedy="use e.g. 300.")
+    # Seven days hold at least three sessions, in every year and venue.
+    before = sessions.sessions(study.venue, study.start - pd.Timedelta(days=7 * (warm_up // 3 + 1)), study.start)
+    return pd.Timestamp(before[max(0, len(before) - 1 - warm_up)])
+
+
+def _refuse_uncollected(study: Study, *, workspace: Workspace, dataset: str, first: pd.Timestamp) -> None:
+    ranges = collected_ranges(workspace.engine, dataset, study.symbols)
+    lacking = [symbol for symbol in study.symbols if not ranges.covers(symbol, first, study.end, venue=study.venue)]
+    if lacking:
+        shown = ", ".join(lacking[:6]) + (f" … ({len(lacking)} symbols)" if len(lacking) > 6 else "")
+        raise NoData(
+            f"{shown} was not collected for the sessions {first.date()} to {study.end.date()}; nothing was loaded.",
+            remedy="collect first: workbench.data.history.collect(study, workspace=…) or the notebook `data`.",
+            missing=lacking,
+        )
+
+
+def _coverage(rows: pd.DataFrame, *, study: Study, label: str) -> pd.DataFrame:
+    records: list[tuple[object, ...]] = []
+    by_symbol = dict(list(rows.groupby("symbol", sort=False)))
+    for symbol in study.symbols:
+        of_symbol = by_symbol.get(symbol)
+        if of_symbol is None:
+            records.append((symbol, pd.NaT, pd.NaT, 0, 0, False, label))
+            continue
+        days = pd.DatetimeIndex(of_symbol["session"].unique())
+        expected = len(sessions.sessions(study.venue, days[0], days[-1]))
+        close_only = bool(of_symbol["open"].isna().all())
+        records.append((symbol, days[0], days[-1], len(days), expected - len(days), close_only, label))
+    columns = ["symbol", "first", "last", "sessions", "missing", "close_only", "source"]
+    return pd.DataFrame(records, columns=columns).astype({"first": "datetime64[us]", "last": "datetime64[us]"})

@@ -1,0 +1,1 @@
+"""JupyterLab as the front end: how it is opened on the notebooks."""

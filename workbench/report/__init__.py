@@ -1,0 +1,1 @@
+"""Runs and notebooks turned into figures, tables and pages."""
