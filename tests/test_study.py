@@ -95,3 +95,7 @@ def test_canonical_json_ignores_order_and_refuses_nan():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical({"a": float("nan")})
+
+
+def test_sessions_carry_no_frequency():
+    assert sessions.sessions("XNYS", "2015-01-02", "2015-06-30").freq is None

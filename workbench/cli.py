@@ -130,13 +130,14 @@ def run(
         "progress": progress_on(sys.stdout),
     }
     # A scheduler ends a job with SIGTERM; the run must end as CANCELLED then, as it does after Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         if start is None:
             summaries = [runner.run(asked, as_of=as_of, **options)]
         else:
             summaries = runner.backfill(asked, start=start, end=end, **options)
     finally:
+        signal.signal(signal.SIGTERM, before)
         workspace.close()
     for summary in summaries:
         click.echo(_in_short(summary))

@@ -43,7 +43,8 @@ def sessions(venue: str, start: Any, end: Any) -> pd.DatetimeIndex:
     calendar = _calendar(venue)
     first, last = _midnight(start), _midnight(end)
     found: pd.DatetimeIndex = calendar.sessions[(calendar.sessions >= first) & (calendar.sessions <= last)]
-    return found
+    # Through numpy: the calendar's business-day frequency upsets libraries that want a fixed one.
+    return pd.DatetimeIndex(found.to_numpy())
 
 
 def is_session(venue: str, session: Any) -> bool:

@@ -63,7 +63,7 @@ class Strategy(BaseModel):
 
 
 def _source(kind: type[Strategy]) -> str:
-    """The text of a strategy; of its functions where Python cannot find the class: it was written in a notebook cell."""
+    """The text of a strategy; of its functions where Python cannot find the class (written in a notebook cell)."""
     try:
         return inspect.getsource(kind)
     except (OSError, TypeError):

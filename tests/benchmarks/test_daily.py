@@ -1,9 +1,8 @@
 """How long the two things a user waits for take: importing the package, and the whole trading day.
 
-    .venv/bin/python -m pytest tests/benchmarks/test_daily.py --benchmark-only --benchmark-enable -p no:randomly
+.venv/bin/python -m pytest tests/benchmarks/test_daily.py --benchmark-only --benchmark-enable -p no:randomly
 """
 
-import ast
 import os
 import subprocess
 import sys
@@ -79,25 +78,37 @@ def test_daily(benchmark, tmp_path, when):
 def script_of(notebook):
     """The notebook's code as a plain script; the parameters keep their defaults."""
     cells = nbformat.read(notebook, as_version=4).cells
-    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-    ast.parse(code)
-    return code
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory):
+    """A workspace that has lived the default day once, so that scripts and notebooks find the same stored answers."""
+    home = tmp_path_factory.mktemp("home")
+    environment = {**os.environ, "WORKBENCH_HOME": str(home)}
+    subprocess.run([*WORKBENCH, "run", "daily"], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return home, environment
 
 
 @pytest.mark.parametrize("name", ["01_data", "02_backtest", "03_arena", "04_execution", "05_report"])
 @pytest.mark.parametrize("life", ["script", "notebook"])
-def test_notebook_machinery(benchmark, tmp_path_factory, name, life):
-    """One step as a plain script and as a notebook under our engine, each in a workspace that has lived the day once."""
-    home = tmp_path_factory.mktemp("home")
-    environment = {**os.environ, "WORKBENCH_HOME": str(home)}
-    subprocess.run([*WORKBENCH, "run", "daily"], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+def test_one_step(benchmark, lived, name, life):
+    """One step as a plain script in a new process, and as a notebook in a new kernel under our engine."""
+    from workbench.orchestration.cells import Ask
+    from workbench.orchestration.notebooks import execute
+
+    home, environment = lived
     notebook = ROOT / "notebooks" / f"{name}.ipynb"
-    if life == "script":
-        script = home / f"{name}.py"
-        script.write_text(script_of(notebook))
-        command = [sys.executable, str(script)]
-    else:
-        command = [sys.executable, "-m", "workbench.orchestration.engine", str(notebook), str(home / "executed.ipynb")]
-    benchmark.pedantic(
-        lambda: subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL), rounds=3
-    )
+    script = home / f"{name}.py"
+    script.write_text(script_of(notebook))
+
+    def as_script():
+        subprocess.run([sys.executable, str(script)], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+    def as_notebook():
+        asked = Ask(cwd=ROOT, environment=environment, log=home / f"{name}.log", timeout_s=300)
+        ended = execute(notebook, home / f"{name}.executed.ipynb", {}, asked)
+        assert ended.status.value == "DONE", ended.reason
+        benchmark.extra_info["outside_cells_s"] = round(ended.kernel_s, 2)
+
+    benchmark.pedantic(as_script if life == "script" else as_notebook, rounds=3, warmup_rounds=1)

@@ -129,6 +129,9 @@ class Trader:
         self.api._session.close()
         self.data._session.close()
 
+    def _listeners(self):
+        return embedded._call(self.url, "GET", f"/sim/accounts/{self.keys.name}")["listeners"]
+
     @contextlib.contextmanager
     def listening(self, *, raw=True):
         """The messages of alpaca-py's own TradingStream, as a list that grows."""
@@ -149,8 +152,7 @@ class Trader:
 
         thread = threading.Thread(target=run)
         thread.start()
-        until(lambda: stream._running)
-        time.sleep(0.05)  # `listen` has been sent; nothing tells when it was heard
+        until(lambda: self._listeners() == 1)
         try:
             yield messages
         finally:

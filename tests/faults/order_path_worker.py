@@ -1,8 +1,8 @@
 """A process that trades through the order path and may be killed at any instant; started once, forked for every life.
 
 Imports cost a second, and a life lasts a tenth of one: so a parent imports, and each life is a fork of it, a process of
-its own with its own database connections and sockets. The parent reads one JSON job per line and answers with one line
-per life: its pid at once, and how it ended when it has ended.
+its own with its own database connections and sockets. The parent reads one JSON job per line. Each life says on a line
+that it has begun, and the parent how it ended.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import random
 import signal
 import sys
 import uuid
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from workbench.execution.alpaca import AlpacaBroker
@@ -27,6 +27,11 @@ from workbench.store.lease import Lease
 
 PACE = Pace(lookups=(0.02, 0.05, 0.1), again=0.1, watch_every=0.1, limited=0.05)
 SESSION = dt.date(2015, 6, 30)
+
+
+def say(**what: int) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 def die() -> None:
@@ -49,6 +54,7 @@ def trade(job: dict[str, Any]) -> None:
     """Place `orders` orders, one wish at a time, whatever has been done in former lives."""
     engine = open_engine(job["database"], migrate=False)
     journal, broker = Journal(engine, job["account"]), broker_of(job)
+    say(began=os.getpid())
     lease = Lease.acquire(engine, job["account"], "desk")
     if lease is None:
         raise SystemExit(3)
@@ -56,7 +62,7 @@ def trade(job: dict[str, Any]) -> None:
     if point:
         journal, broker = _mined(point, journal, broker)
     journal.recover(lease)
-    for number in range(job["orders"]):
+    for number in range(len(journal.intents()), job["orders"]):
         journal.write([wish(number)], bot=f"bot{number}", session=SESSION)
         if point == "after transaction 1":
             die()
@@ -67,19 +73,21 @@ def trade(job: dict[str, Any]) -> None:
 
 def trade_carelessly(job: dict[str, Any]) -> None:
     """What many do: a random id per attempt, and the note that an order was placed is made after the answer."""
-    broker, noted = broker_of(job), job["notes"]
+    broker, notes = broker_of(job), Path(job["notes"])
+    say(began=os.getpid())
     for number in range(job["orders"]):
-        note = f"{noted}/{number}"
-        if os.path.exists(note):
+        note = notes / str(number)
+        if note.exists():
             continue
         asked = wish(number)
         broker.submit(
             OrderRequest(uuid.uuid4().hex, asked.symbol, asked.side, asked.qty, "limit", "day", asked.limit_price)
         )
-        if job.get("die_at") == "after the answer" and random.random() < 0.5:
+        tried = notes / f"{number} tried"
+        if number % 2 == 0 and not tried.exists():
+            tried.touch()
             die()
-        with open(note, "w"):
-            pass
+        note.touch()
 
 
 def _mined(point: str, journal: Journal, broker: AlpacaBroker) -> tuple[Journal, AlpacaBroker]:
@@ -118,9 +126,8 @@ def main() -> None:
                 code = 0
             finally:
                 os._exit(code)
-        print(child, flush=True)
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        say(ended=os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

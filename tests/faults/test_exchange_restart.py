@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     from alpaca.common.exceptions import APIError
     from alpaca.trading.client import TradingClient
 
-KILLS = 30
+KILLS = 20
 SYMBOLS = ["SYN01", "SYN02", "SYN03"]
 OPENED = "2020-06-30T20:00:00Z"
 
@@ -199,7 +199,7 @@ def everything(api):
     return orders, fills
 
 
-def test_thirty_kills_under_load_lose_nothing_and_invent_nothing(exchange):
+def test_twenty_kills_under_load_lose_nothing_and_invent_nothing(exchange):
     exchange.begin()
     keys = requests.post(
         f"{exchange.url}/sim/accounts", json={"name": "victim", "cash": "1000000000", "at": OPENED}, timeout=20

@@ -75,7 +75,7 @@ def test_orders_and_positions(engine):
     frame = history.orders(engine)
     assert list(frame["symbol"]) == ["PEP", "KO"]
     assert frame["qty"][0] == Decimal("3.5")
-    assert frame["state"][0] == "INTENT"
+    assert frame["state"][0] == "intent"
     assert len(history.orders(engine, last=1)) == 1
     assert history.orders(engine, session="2015-07-01").empty
     assert history.orders(engine, account="other").empty

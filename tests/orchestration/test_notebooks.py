@@ -1,5 +1,6 @@
 """The engine, on real kernels: each start costs about a second, so one notebook answers many questions."""
 
+import asyncio
 import json
 import os
 import time
@@ -136,3 +137,13 @@ def test_the_end_can_be_marked_afterwards(tmp_path):
     content = json.loads(path.read_text())
     assert content["metadata"]["workbench"] == {"status": "FAILED", "step": "a", "reason": "gone for good"}
     assert [cell["source"] for cell in content["cells"]] == ["**FAILED** · gone for good"]
+
+
+def test_a_pipeline_can_be_run_from_a_notebook(run):
+    """A kernel's loop is busy with the calling cell; the notebook that is run then gets a thread and a loop of its own."""
+
+    async def cell():
+        return run("1 + 1")
+
+    ended, _ = asyncio.run(cell())
+    assert ended.status is Status.DONE

@@ -115,16 +115,18 @@ def test_two_openers_of_one_new_database_agree(database_url):
 
     errors = []
 
-    def opener():
+    def opener(name):
         try:
             opened = open_engine(database_url)
-            with transaction(opened) as session:
-                session.merge(LeaseRow(name="x", holder="h", token=1, expires_at=NOW))
-            opened.dispose()
+            try:
+                with transaction(opened) as session:
+                    session.add(LeaseRow(name=name, holder="h", token=1, expires_at=NOW))
+            finally:
+                opened.dispose()
         except Exception as error:  # noqa: BLE001 - any failure at all is the finding
             errors.append(error)
 
-    threads = [threading.Thread(target=opener) for _ in range(4)]
+    threads = [threading.Thread(target=opener, args=(f"lease {number}",)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -15,7 +15,7 @@ from workbench.exchange.resource import Resource
 from workbench.exchange.wire import Refusal, plain
 
 if TYPE_CHECKING:
-    from workbench.exchange.venue import Venue
+    from workbench.exchange.resource import Exchange
 
 DEFAULT_CASH = Decimal(100_000)
 LONGEST_NAME = 128
@@ -46,7 +46,7 @@ class Accounts(Resource):
     async def get(self) -> None:
         """All accounts with their clocks and their worth, without keys."""
         venue = self.exchange.venue
-        await self.reply([_summary(venue, venue.account(name)) for name in venue.names()])
+        await self.reply([_summary(self.exchange, venue.account(name)) for name in venue.names()])
 
     async def post(self) -> None:
         """Open an account, or give back the one of that name as it stands."""
@@ -67,7 +67,7 @@ class Accounts(Resource):
             multiplier=positive(body, "multiplier") or Decimal(4),
             shorting=truth(body.get("shorting", True)),
         )
-        await self.reply(_summary(self.exchange.venue, account) | _keys(account))
+        await self.reply(_summary(self.exchange, account) | _keys(account))
 
 
 class OneAccount(Resource):
@@ -76,7 +76,7 @@ class OneAccount(Resource):
     async def get(self, name: str) -> None:
         """One account with its keys, which open nothing but this exchange."""
         account = self.exchange.venue.account(name)
-        await self.reply(_summary(self.exchange.venue, account) | _keys(account))
+        await self.reply(_summary(self.exchange, account) | _keys(account))
 
 
 class Advance(Resource):
@@ -105,7 +105,7 @@ class FaultSwitch(Resource):
         await self.reply({"cleared": self.exchange.faults.clear()})
 
 
-def _summary(venue: Venue, account: Account) -> dict[str, Any]:
+def _summary(exchange: Exchange, account: Account) -> dict[str, Any]:
     """One account as the admin sees it, without its keys."""
     return {
         "name": account.name,
@@ -114,8 +114,9 @@ def _summary(venue: Venue, account: Account) -> dict[str, Any]:
         "clock": text_of(account.now),
         "opened_at": text_of(account.opened_at),
         "cash": plain(account.cash),
-        "equity": plain(worth(account, venue.market).equity),
+        "equity": plain(worth(account, exchange.venue.market).equity),
         "open_orders": len(account.orders),
+        "listeners": exchange.subscribers.count(account.id),
     }
 
 

@@ -36,6 +36,10 @@ class Subscribers:
         for listening in self._listening.values():
             listening.discard(socket)
 
+    def count(self, account_id: str) -> int:
+        """How many connections listen to the account now."""
+        return len(self._listening.get(account_id, ()))
+
     def publish(self, account_id: str, events: Iterable[dict[str, Any]]) -> None:
         """Tell all who listen to the account, in order. Called after the ledger has committed."""
         listening = self._listening.get(account_id)

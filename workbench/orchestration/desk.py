@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
-import re
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,18 +19,35 @@ from typing import TYPE_CHECKING, Literal
 
 from workbench.errors import ExecutionError, OutcomeUnknown
 from workbench.execution.discrepancy import Reconciliation, load
+from workbench.execution.halts import halted
 from workbench.execution.intent import Intent
 from workbench.execution.ledger import Ledger
+from workbench.execution.limits import ACCOUNT
 from workbench.market.order import IntentState
 from workbench.orchestration import desk_state
+from workbench.orchestration.desk_process import Desk
+from workbench.orchestration.desk_spawn import BrokerKind, spawn, stem, tail
 from workbench.orchestration.desk_state import DeskState, DeskStatus
 from workbench.store.engine import transaction
-from workbench.trace import ENVIRONMENT, trace_id
 
 if TYPE_CHECKING:
+    import subprocess
+
     from workbench.store.workspace import Workspace
 
-BrokerKind = Literal["local", "alpaca-paper", "alpaca-live"]
+__all__ = [
+    "BrokerKind",
+    "Desk",
+    "DeskHandle",
+    "DeskState",
+    "DeskStatus",
+    "ensure",
+    "reconciled",
+    "settled",
+    "status",
+    "stop",
+]
+
 _POLL_SECONDS = 0.03
 _LONGEST_ACCOUNT = 80
 
@@ -112,9 +125,9 @@ def ensure(
         )
     folder = workspace.home / "desks"
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"{_stem(account)}.log"
+    log = folder / f"{stem(account)}.log"
     deadline = time.monotonic() + timeout
-    with _locked(folder / f"{_stem(account)}.starting"):
+    with _locked(folder / f"{stem(account)}.starting"):
         now = status(workspace, account)
         if now.alive and now.state is not DeskState.STOPPING and now.url != url:
             stop(workspace, account, timeout=timeout)
@@ -128,12 +141,12 @@ def ensure(
                 if process is not None and not ended:
                     process.terminate()
                 raise ExecutionError(
-                    f"the desk of {account} did not become ready: {now.line}\nThe end of {log}:\n" + _tail(log),
+                    f"the desk of {account} did not become ready: {now.line}\nThe end of {log}:\n" + tail(log),
                     remedy=f"read {log}; intents that are written stay written, and nothing is sent twice.",
                     account=account,
                 )
             if process is None and not now.alive:
-                process = _start(
+                process = spawn(
                     workspace,
                     log,
                     account=account,
@@ -158,13 +171,15 @@ def settled(
     """Wait until each intent is with the broker (`acked`) or over, or until all are over (`ended`); as they are then.
 
     Raises:
-        ExecutionError: no desk of the account is alive, or symbols are halted, so nothing will happen.
+        ExecutionError: no desk of the account is alive, or halts keep back all that is left: nothing will happen.
         OutcomeUnknown: not all got there in time; the message says which and how far they came.
     """
     ledger, wanted = Ledger(workspace.engine, account), [intent.id for intent in intents]
     deadline = time.monotonic() + timeout
     while True:
         alive = status(workspace, account).alive
+        with transaction(workspace.engine) as session:
+            halts = halted(session, account)
         now = {intent.id: intent for intent in ledger.intents()}
         found = [now[identifier] for identifier in wanted]
         open_ones = [intent for intent in found if not _is_settled(intent, until)]
@@ -175,6 +190,14 @@ def settled(
             raise ExecutionError(
                 f"no desk of {account} is alive while {len(open_ones)} of {len(found)} orders wait: {said}.",
                 remedy="start it again with ensure(…): it finds out what happened and goes on.",
+            )
+        kept_back = {halts.get(one.symbol, halts.get(ACCOUNT, "")) for one in open_ones if _is_unsent(one)}
+        if all(map(_is_unsent, open_ones)) and all(kept_back):
+            why = "; ".join(sorted(kept_back))
+            raise ExecutionError(
+                f"{len(open_ones)} of {len(found)} orders are written and kept back by a halt: {why}.",
+                remedy="find out why, then halts.clear(engine, account, symbol, reason=…); they are sent after that.",
+                intents=[one.id for one in open_ones],
             )
         if time.monotonic() > deadline:
             raise OutcomeUnknown(
@@ -228,7 +251,7 @@ def stop(workspace: Workspace, account: str, *, timeout: float = 30.0) -> bool:
         if time.monotonic() > deadline:
             raise ExecutionError(
                 f"the desk of {account} (process {now.pid}) did not stop within {timeout:.0f} s.",
-                remedy=f"look at {workspace.home / 'desks' / (_stem(account) + '.log')}.",
+                remedy=f"look at {workspace.home / 'desks' / (stem(account) + '.log')}.",
             )
         time.sleep(_POLL_SECONDS)
     return True
@@ -239,49 +262,8 @@ def _is_settled(intent: Intent, until: str) -> bool:
     return intent.state.is_end or (until == "acked" and with_broker)
 
 
-def _start(
-    workspace: Workspace,
-    log: Path,
-    *,
-    account: str,
-    keys: tuple[str, str],
-    broker: BrokerKind,
-    url: str,
-    stream_url: str,
-    reconcile_seconds: float,
-    exit_with: int | None,
-) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", "workbench.orchestration.desk"]
-    command += ["--home", str(workspace.home), "--account", account, "--url", url, "--stream-url", stream_url]
-    command += ["--reconcile-seconds", str(reconcile_seconds)]
-    if exit_with is not None:
-        command += ["--exit-with-parent", str(exit_with)]
-    environment = {
-        **os.environ,
-        ENVIRONMENT: trace_id(),
-        "WORKBENCH_BROKER": broker,
-        "WORKBENCH_ALPACA_KEY_ID": keys[0],
-        "WORKBENCH_ALPACA_SECRET_KEY": keys[1],
-        "WORKBENCH_DATABASE_URL": workspace.engine.url.render_as_string(hide_password=False),
-        "WORKBENCH_VINTAGES_URL": workspace.vintages_url,
-    }
-    with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=environment
-        )
-    # Somebody has to collect the process when it ends while we are still here; a thread costs nothing and waits for it.
-    threading.Thread(target=process.wait, name=f"desk-reaper-{account}", daemon=True).start()
-    return process
-
-
-def _stem(account: str) -> str:
-    """A file name for an account: its own where that is one, else a readable and unique one."""
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", account)
-    return plain if plain == account else f"{plain}-{hashlib.sha256(account.encode()).hexdigest()[:8]}"
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else "(no log)"
+def _is_unsent(intent: Intent) -> bool:
+    return intent.state is IntentState.INTENT
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
 import stat
@@ -39,8 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     handler = log_to(None)
     log = get_logger("workbench.orchestration.desk").bind(account=given.account, pid=os.getpid())
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         settings = Settings.read(**({} if given.home is None else {"home": given.home}))
         log.info("start step", what="settings", broker=settings.broker, home=str(settings.resolved_home))
@@ -66,7 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
         log.exception("the desk ended by an error that nobody expected")
         return FAILED
     finally:
-        handler.close()
+        for number, old in before.items():
+            signal.signal(number, old)
+        logging.getLogger("workbench").removeHandler(handler)
 
 
 def _trade(given: argparse.Namespace, settings: Settings, workspace: Workspace, stop: threading.Event) -> int:
@@ -101,7 +103,7 @@ def _run(desk: Desk, stop: threading.Event) -> int:
     try:
         desk.run(stop)
     except LeaseLost as error:
-        desk.abandon(error.message)
+        desk.fail(error.message)
         return LOST
     except Exception as error:
         desk.fail(f"{type(error).__name__}: {error}")

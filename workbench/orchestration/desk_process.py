@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from workbench.errors import BrokerRefused, ExchangeUnavailable, ExecutionError, LeaseLost
+from workbench.errors import BrokerRefused, ExchangeUnavailable, ExecutionError, LeaseLost, StoreError
 from workbench.execution.apply import Applied, apply_event, find
 from workbench.execution.journal import Journal
 from workbench.execution.reconcile import reconcile
@@ -94,7 +94,7 @@ class Desk:
             ExchangeUnavailable, BrokerRefused: the broker could not be read.
             ExecutionError: the book and the broker's do not come to agree.
         """
-        self._lease = self._take_lease()
+        self._lease = desk_state.take(self._engine, self.account, ttl=self._ttl, clock=self._clock)
         desk_state.announce(self._engine, self.account, self._lease, url=self._url)
         self._step_log(1, "lease", token=self._lease.token)
         unresolved = self.journal.recover(self._lease)
@@ -131,8 +131,10 @@ class Desk:
         self._listen()
         self._answer()
         if self._trusted and self._now() >= self._next_pump:
-            self._last = pump(self.journal, self._broker, lease, pace=self._pace, limit=BATCH + self._last.held)
-            stuck = self._last.held and _idle(self._last)
+            # What a halt holds back stands at the head of the queue; the pass must reach past it.
+            limit = BATCH + self._last.held
+            self._last = pump(self.journal, self._broker, lease, pace=self._pace, limit=limit)
+            stuck = _idle(self._last) and 0 < self._last.held < limit
             self._next_pump = self._now() + (HELD_SECONDS if stuck else 0.0)
             return self._last
         return Pumped()
@@ -168,22 +170,16 @@ class Desk:
             self._broker.close()
             self._log.info("desk stopped")
 
-    def abandon(self, why: str) -> None:
-        """Stop without touching the account: the lease is somebody else's. Facts heard are left to the new holder."""
-        self._log.error("desk gives up", why=why)
+    def fail(self, why: str) -> None:
+        """Say why this desk could not go on, and give the lease back. After a lost lease both go nowhere, by its token."""
+        self._log.error("desk failed", why=why)
         if self._stream is not None:
             self._stream.close()
-        self._broker.close()
-
-    def fail(self, why: str) -> None:
-        """Say why this desk could not go on, and give the lease back."""
         if self._lease is not None:
             self._say(DeskState.FAILED, why)
-            if self._stream is not None:
-                self._stream.close()
             self._lease.release()
+            self._lease = None
         self._broker.close()
-        self._log.error("desk failed", why=why)
 
     # --- from the stream's thread
 
@@ -235,18 +231,22 @@ class Desk:
         suspicious = False
         while not self._events.empty():
             event = self._events.get()
-            with transaction(self._engine) as session:
-                row = find(session, self.account, event.order.id, event.order.client_order_id)
-                with tracing(row.trace_id) if row is not None else contextlib.nullcontext():
-                    applied: Applied = apply_event(session, self.account, event, at=self._clock())
+            try:
+                applied = self._book(event)
+            except StoreError as error:  # one event that does not fit must not silence the others
+                self._log.error("event not booked", order=event.order.client_order_id, error=error.message)
+                suspicious = True
+                continue
             suspicious |= bool(applied.flags) or applied.missing_qty > 0
-            self._log.info(
-                "event",
-                event_kind=event.event,
-                order=event.order.client_order_id,
-                state=str(applied.state or "foreign"),
-            )
+            facts = {"order": event.order.client_order_id, "state": str(applied.state or "foreign")}
+            self._log.info("event", event_kind=event.event, **facts)
         return suspicious
+
+    def _book(self, event: BrokerEvent) -> Applied:
+        with transaction(self._engine) as session:
+            row = find(session, self.account, event.order.id, event.order.client_order_id)
+            with tracing(row.trace_id) if row is not None else contextlib.nullcontext():
+                return apply_event(session, self.account, event, at=self._clock())
 
     def _reconcile(self, occasion: str) -> Reconciliation | None:
         """Compare until a pass is clean, a few times at most. None: the broker could not be read, it is tried again."""
@@ -293,21 +293,6 @@ class Desk:
                 self._log.info("last reconciliation", unresolved=len(unsure))
                 return
             self._sleep(0.5)
-
-    def _take_lease(self) -> Lease:
-        desk_state.free_the_lease_of_a_dead_process(self._engine, self.account)
-        name = desk_state.lease_name(self.account)
-        lease = Lease.acquire(self._engine, name, desk_state.new_holder(), ttl=self._ttl, clock=self._clock)
-        if lease is None:
-            status = desk_state.read(self._engine, self.account)
-            raise LeaseLost(
-                f"account {self.account!r} is traded by another desk: {status.holder or 'it has not said its name'}. "
-                "This one did nothing.",
-                remedy="stop that one, wait until its lease ends, or start this one with --standby.",
-                account=self.account,
-                holder=status.holder,
-            )
-        return lease
 
     def _held(self) -> Lease:
         if self._lease is None:

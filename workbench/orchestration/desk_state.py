@@ -8,14 +8,17 @@ import html
 import os
 import socket
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, update
 
+from workbench.errors import LeaseLost
 from workbench.market.order import IntentState
 from workbench.store.engine import transaction
+from workbench.store.lease import Lease
 from workbench.store.schema import utc_now
 from workbench.store.tables.execution import DeskRow, IntentRow, LeaseRow, ReconciliationRow
 from workbench.trace import trace_id
@@ -23,8 +26,6 @@ from workbench.trace import trace_id
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
-
-    from workbench.store.lease import Lease
 
 _UNRESOLVED = (IntentState.SENDING.value, IntentState.UNKNOWN.value, IntentState.UNKNOWN_EXPIRED.value)
 
@@ -152,6 +153,25 @@ def read(engine: Engine, account: str) -> DeskStatus:
         clean=None if last is None else last.clean,
         heartbeat_at=None if row is None else row.heartbeat_at,
     )
+
+
+def take(engine: Engine, account: str, *, ttl: dt.timedelta, clock: Callable[[], dt.datetime]) -> Lease:
+    """The lease of an account, at once when its last holder is a dead process of this machine.
+
+    Raises:
+        LeaseLost: a live desk has it; the message says which.
+    """
+    free_the_lease_of_a_dead_process(engine, account)
+    lease = Lease.acquire(engine, lease_name(account), new_holder(), ttl=ttl, clock=clock)
+    if lease is None:
+        holder = read(engine, account).holder
+        raise LeaseLost(
+            f"account {account!r} is traded by another desk: {holder or 'not named yet'}. This one did nothing.",
+            remedy="stop that one, wait until its lease ends, or start this one with --standby.",
+            account=account,
+            holder=holder,
+        )
+    return lease
 
 
 def announce(engine: Engine, account: str, lease: Lease, *, url: str) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ParameterError
+from workbench.report.mime import RECORD as MIME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MIME = "application/vnd.workbench.record+json"
 
 
 def record(name: str, value: Any) -> None:

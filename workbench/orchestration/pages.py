@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import __version__
 from workbench.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -47,6 +47,6 @@ def write_page(executed: Path, outputs: Mapping[str, Any], *, session: str, trac
         label=str(outputs["label"]),
         session=session,
         trace_id=trace_id,
-        versions={"workbench": __version__, "Python": platform.python_version()},
+        versions={"workbench": version("workbench"), "Python": platform.python_version()},
     )
     return written.path

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from workbench import __version__, sessions
+from workbench import sessions
 from workbench.errors import ParameterError, PipelineError, StudyError
 from workbench.orchestration.parameters import did_you_mean
 from workbench.study import Study, digest
@@ -98,7 +99,7 @@ class Plan:
         planned: dict[str, PlannedStep] = {}
         for step, chosen in zip(pipeline.steps, values, strict=True):
             upstream = [planned[needed].key for needed in step.needs]
-            key = digest([__version__, step.notebook.source_hash, chosen, sorted(upstream), list(step.outputs)])
+            key = digest([version("workbench"), step.notebook.source_hash, chosen, sorted(upstream), list(step.outputs)])
             planned[step.name] = PlannedStep(step, chosen, key)
         shape = [[step.name, list(step.needs), step.report, planned[step.name].key] for step in pipeline.steps]
         return cls(
@@ -107,7 +108,7 @@ class Plan:
             as_of=str(moment),
             steps=tuple(planned.values()),
             overrides=given,
-            config_hash=digest([pipeline.name, pipeline.venue, __version__, shape]),
+            config_hash=digest([pipeline.name, pipeline.venue, version("workbench"), shape]),
         )
 
 

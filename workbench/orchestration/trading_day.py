@@ -18,12 +18,13 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from workbench import __version__, sessions
+from workbench import sessions
 from workbench.errors import ExecutionError, NoData
 from workbench.execution.journal import Journal
 from workbench.execution.ledger import Ledger
@@ -326,7 +327,7 @@ def _answer(
             ),
             "discrepancies": reconciliation.frame(),
         },
-        provenance={"workbench": __version__, "reconciliation": reconciliation.id, **history.provenance},
+        provenance={"workbench": version("workbench"), "reconciliation": reconciliation.id, **history.provenance},
         trace_id=row.trace_id,
         runtime_s=runtime_s,
     )

@@ -16,8 +16,8 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from workbench.errors import ReportError
+from workbench.report.mime import PLOTLY, RECORD
 from workbench.report.sanitize import sanitize
-from workbench.report.shown import PLOTLY
 
 ASSETS = Path(__file__).parent / "assets"
 # In the order of preference; what is not named here does not reach the page.
@@ -68,7 +68,9 @@ class CleanOutputs(Preprocessor):
             for output in cell.get("outputs", ()):
                 if "data" not in output:
                     continue
-                if PLOTLY in output.data:
+                if RECORD in output.data:  # a word from the notebook to the pipeline, not to the reader
+                    output.data = {}
+                elif PLOTLY in output.data:
                     figures.append(_checked(output.data[PLOTLY], number=len(figures) + 1))
                     output.data = {"text/html": _place(len(figures), output.data.get("text/plain", ""))}
                 else:

@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.report.mime import PLOTLY
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-PLOTLY = "application/vnd.plotly.v1+json"
 CONFIG = {"displaylogo": False, "responsive": True}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,56 +21,47 @@ _LIKELY, _OPEN = 0.95, 0.5
 def scoreboard(comparison: pd.DataFrame) -> Table:
     """One row per strategy from `backtest.runs.compare`: result, risk, cost, and the odds that the result is luck.
 
-    Columns: return and cagr (fractions in percent), volatility, Sharpe with its 95 % interval, worst drawdown, trades
-    (round trips), cost (currency), psr (probability that the true Sharpe ratio is above 0), dsr (the same, above what
-    the best of `tried` worthless strategies would show).
+    Columns: return and cagr (fractions in percent), Sharpe with its 95 % interval, the worst drawdown, cost (currency),
+    psr (probability that the true Sharpe ratio is above 0), dsr (the same, above what the best of `tried` worthless
+    strategies would show).
     """
     rows = [
         {
             "strategy": title,
             "return": _percent(row["total_return"]),
             "cagr": _percent(row["cagr"]),
-            "volatility": _percent(row["annual_volatility"]),
             "sharpe": _plain(row["sharpe"]),
             "95 % interval": f"{_plain(row['sharpe_low'])} … {_plain(row['sharpe_high'])}",
-            "worst drawdown": _percent(row["max_drawdown"]),
-            "trades": _whole(row["trades"]),
+            "drawdown": _percent(row["max_drawdown"]),
             "cost": _whole(row["cost"]),
             "psr": _percent(row["psr"]),
             "dsr": _percent(row["dsr"]),
             "tried": _whole(row["trials"]),
         }
-        for title, row in comparison.iterrows()
+        for title, row in _rows(comparison)
     ]
     return table(pd.DataFrame(rows), index=False)
 
 
-def luck(comparison: pd.DataFrame) -> str:
-    """In words: how likely it is that the best Sharpe ratio of `backtest.runs.compare` is more than luck."""
-    ranked = comparison["sharpe"].dropna()
-    if ranked.empty:
+def luck(comparison: pd.DataFrame, *, benchmark: Run) -> str:
+    """Whether the best Sharpe ratio of `backtest.runs.compare` is more than luck and more than the benchmark, in words."""
+    best = _best(comparison, benchmark)
+    if best is None:
         return "No strategy traded, so there is nothing that could be luck."
-    best = str(ranked.idxmax())
-    row = comparison.loc[best]
-    tried = int(row["trials"])
+    title, row = best
     head = (
-        f"{best} has the best Sharpe ratio, {row['sharpe']:.2f} "
+        f"{title} has the best Sharpe ratio of the strategies, {row['sharpe']:.2f} "
         f"(95 % interval {_plain(row['sharpe_low'])} … {_plain(row['sharpe_high'])})."
     )
+    tried = _whole(row["trials"])
     if math.isnan(row["dsr"]):
-        return f"{head}\nThe odds that it is luck are undefined: {tried} strategies tried, too few returns."
-    verdict = (
-        "more than luck, as far as this data can tell"
-        if row["dsr"] >= _LIKELY
-        else "not proven: luck remains a serious explanation"
-        if row["dsr"] >= _OPEN
-        else "most likely luck"
-    )
-    return (
-        f"{head}\n"
-        f"Taken alone it is above 0 with probability {row['psr']:.1%}; against the best of {tried} strategies tried on "
-        f"this data, with {row['dsr']:.1%}: {verdict}."
-    )
+        odds = f"The odds that it is luck are undefined: {tried} strategies tried, too few returns."
+    else:
+        odds = (
+            f"Taken alone it is above 0 with probability {_percent(row['psr'])}; against the best of {tried} "
+            f"strategies tried on this data, with {_percent(row['dsr'])}: {_verdict(row['dsr'])}."
+        )
+    return f"{head}\n{odds}\n{_against(row, benchmark)}"
 
 
 def in_short(
@@ -78,51 +69,71 @@ def in_short(
 ) -> Table:
     """The day on ten lines: question, data, result against the benchmark, odds, decisions, orders, cost, book."""
     actions = Counter(str(decision.action) for decision in decisions)
-    ranked = comparison["sharpe"].dropna()
-    best = str(ranked.idxmax()) if len(ranked) else None
+    counted = ", ".join(f"{actions[name]} {name}" for name in ("buy", "hold", "sell", "abstain") if actions[name])
     spent = sum(float(decision.cost) for decision in decisions)
     done = trading.summary
-    lines = [
-        ("question", trading.study.line),
-        ("data", trading.label),
-        ("buy and hold", f"{_percent(benchmark.summary['cagr'])} a year, Sharpe {_plain(benchmark.summary['sharpe'])}"),
-    ]
+    lines = {
+        "question": trading.study.line,
+        "data": trading.label,
+        "buy and hold": f"{_percent(benchmark.summary['cagr'])} a year, Sharpe {_plain(benchmark.summary['sharpe'])}",
+    }
+    best = _best(comparison, benchmark)
     if best is not None:
-        row = comparison.loc[best]
-        lines += [
-            (f"best of {len(runs)}", f"{best}: {_percent(row['cagr'])} a year, Sharpe {_plain(row['sharpe'])}"),
-            (
-                "is it luck?",
-                f"Sharpe above 0: {_percent(row['psr'])}; beyond the best of {_whole(row['trials'])} tried: "
-                f"{_percent(row['dsr'])}",
-            ),
-        ]
-    lines += [
-        (
-            "arena (rules)",
-            ", ".join(f"{actions[action]} {action}" for action in ("buy", "hold", "sell", "abstain") if actions[action])
-            + f"; it cost ${spent:,.2f}",
-        ),
-        ("trading", trading.title),
-        (
-            "orders",
+        title, row = best
+        lines[f"best of {len(runs)}"] = f"{title}: {_percent(row['cagr'])} a year, Sharpe {_plain(row['sharpe'])}"
+        lines["is it luck?"] = (
+            f"Sharpe above 0: {_percent(row['psr'])}; above the best of {_whole(row['trials'])} worthless ones: "
+            f"{_percent(row['dsr'])}. {_against(row, benchmark)}"
+        )
+    lines |= {
+        "arena (rules)": f"{counted}; it cost ${spent:,.2f}",
+        "trading": trading.title,
+        "orders": (
             f"{_whole(done['orders'])} placed, {_whole(done['filled'])} filled, {_whole(done['refused'])} refused by a "
-            f"limit, {_whole(done['reduced'])} taken away by the arena",
+            f"limit, {_whole(done['reduced'])} taken away by the arena"
         ),
-        (
-            "shortfall",
+        "shortfall": (
             f"${_plain(done['shortfall'])} against the closes that the orders were sized with, on "
-            f"${_plain(done['traded_value'])} traded",
+            f"${_plain(done['traded_value'])} traded"
         ),
-        ("book after it", f"equity ${_plain(done['equity'])}, cash ${_plain(done['cash'])}"),
-        (
-            "agrees with the broker",
+        "book after it": f"equity ${_plain(done['equity'])}, cash ${_plain(done['cash'])}",
+        "agrees with the broker": (
             "yes: orders, fills, positions and cash"
             if done["discrepancies"] == 0
-            else f"NO: {_whole(done['discrepancies'])} differences",
+            else f"NO: {_whole(done['discrepancies'])} differences"
         ),
-    ]
-    return table(pd.DataFrame(lines, columns=["", "the day in short"]), index=False)
+    }
+    return table(pd.DataFrame({"": list(lines), "the day in short": list(lines.values())}), index=False)
+
+
+def _rows(comparison: pd.DataFrame) -> Iterator[tuple[str, dict[str, float]]]:
+    for title, row in zip(comparison.index, comparison.to_dict("records"), strict=True):
+        yield str(title), {str(name): float(value) for name, value in row.items()}
+
+
+def _best(comparison: pd.DataFrame, benchmark: Run) -> tuple[str, dict[str, float]] | None:
+    """The strategy with the highest Sharpe ratio; the benchmark does not compete, an undefined one cannot win."""
+    rows = [(title, row) for title, row in _rows(comparison) if title != benchmark.title]
+    known = [(title, row) for title, row in rows if not math.isnan(row["sharpe"])]
+    return max(known, key=lambda one: one[1]["sharpe"]) if known else None
+
+
+def _verdict(dsr: float) -> str:
+    if dsr >= _LIKELY:
+        return "more than luck, as far as this data can tell"
+    return "not proven, luck remains a serious explanation" if dsr >= _OPEN else "most likely luck"
+
+
+def _against(row: dict[str, float], benchmark: Run) -> str:
+    """Did it beat doing nothing? Said in money, with the risk beside it."""
+    theirs = benchmark.summary["cagr"]
+    if theirs is None or math.isnan(row["cagr"]):
+        return "It cannot be compared with buying and holding: one of the two has no return."
+    word = "more" if row["cagr"] > theirs else "less"
+    return (
+        f"It earned {word} than buying and holding ({_percent(row['cagr'])} against {_percent(theirs)} a year; "
+        f"worst drawdown {_percent(row['max_drawdown'])} against {_percent(benchmark.summary['max_drawdown'])})."
+    )
 
 
 def _percent(value: float | None) -> str:

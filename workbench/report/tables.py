@@ -99,9 +99,9 @@ def table(
     """A frame (or a series) as a table.
 
     Without a format, columns of whole numbers get thousands separators, and those in `FRACTIONS` are shown in percent;
-    other numbers are rounded to 2 decimals in columns that reach 10, else to 4; sessions are written `2015-06-30`, moments
-    `2015-06-30 20:00 UTC`; what is absent (NaN, None, NaT) is `–`, never 0. A wide and short frame (more than 12
-    columns, fewer than 6 rows) is turned on its side: a page is narrow.
+    other numbers are rounded to 2 decimals in columns that reach 10, else to 4; sessions are written `2015-06-30`,
+    moments `2015-06-30 20:00 UTC`; what is absent (NaN, None, NaT) is `–`, never 0. A wide and short frame (more than
+    12 columns, fewer than 6 rows) is turned on its side: a page is narrow.
 
     Args:
         frame: rows to show. More than `most` rows are cut in the middle, and the note says how many.

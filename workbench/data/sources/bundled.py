@@ -43,7 +43,7 @@ class BundledSource:
     """Real daily bars without a network: see the module for what they are and what they are not."""
 
     name = "bundled"
-    label = "real · US stocks and indices, adjusted closes"
+    label = "real · US stocks (survivors) and indices, adjusted closes"
     synthetic = False
     venue = "XNYS"
 
