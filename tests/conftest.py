@@ -30,18 +30,37 @@ def postgresql_server():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def postgresql_url(postgresql_server):
-    """The URL of a fresh, empty PostgreSQL database."""
-    name = f"wb{next(_number)}"
+@pytest.fixture(scope="session")
+def postgresql_admin(postgresql_server):
+    """A connection that can create and drop databases, and a migrated database to copy from: migrating takes longer."""
     uri = postgresql_server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
     admin = create_engine(uri, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield str(admin.url.set(database=name).render_as_string(hide_password=False))
+        connection.execute(text("CREATE DATABASE migrated"))
+    open_engine(admin.url.set(database="migrated").render_as_string(hide_password=False)).dispose()
+    yield admin
+    admin.dispose()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_admin):
+    """The URL of a fresh PostgreSQL database with the newest schema and no rows."""
+    yield from _database(postgresql_admin, template="migrated")
+
+
+@pytest.fixture
+def empty_postgresql_url(postgresql_admin):
+    """The URL of a fresh PostgreSQL database without any table."""
+    yield from _database(postgresql_admin, template="template1")
+
+
+def _database(admin, *, template):
+    name = f"wb{next(_number)}"
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield admin.url.set(database=name).render_as_string(hide_password=False)
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -50,6 +69,14 @@ def database_url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'test.db'}"
     return request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request, tmp_path):
+    """A database without any table on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    return request.getfixturevalue("empty_postgresql_url")
 
 
 @pytest.fixture

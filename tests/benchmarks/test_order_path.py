@@ -43,12 +43,12 @@ class Immediate:
 
 
 def place(journal, broker, lease, bot):
-    """One order after the other, each with its three commits of its own."""
+    """Each order has three commits of its own: it is wished, it is being sent, it is acked."""
     for number in range(ORDERS):
         symbol = f"SYN{number % 20 + 1:02d}"
         wish = OrderWish(symbol, Side.BUY, Decimal(1), OrderType.LIMIT, limit_price=Decimal("0.01"))
         journal.write([wish], bot=f"{bot}-{number}", session=SESSION)
-        pump(journal, broker, lease)
+    assert pump(journal, broker, lease).acked == ORDERS
 
 
 def measure(benchmark, journal, broker, lease):

@@ -159,6 +159,8 @@ def test_a_desk_killed_in_the_middle_is_replaced_and_each_intent_has_one_order(w
     os.kill(handle.pid, signal.SIGKILL)
     assert being_sent
     assert journal.intents(states=[IntentState.INTENT])
+    while handle.status().alive and time.monotonic() < deadline + 10:
+        time.sleep(0.01)
     embedded.clear_faults(account.url)
 
     second = start()

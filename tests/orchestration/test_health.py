@@ -4,6 +4,7 @@ from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import text
 
 from workbench.orchestration import health
 from workbench.orchestration.health import Finding, Health
@@ -51,16 +52,21 @@ def test_disk_space(monkeypatch, tmp_path, free, expected):
 
 
 def test_a_database_that_answers(database_url):
-    if database_url.startswith("sqlite"):
-        assert "does not exist yet" in health.database(database_url).found
-    opened = open_engine(database_url, migrate=False)
-    opened.connect().close()
-    opened.dispose()
-    empty = health.database(database_url)
-    assert empty.health is Health.WARN
-    assert "schema empty" in empty.found
-    open_engine(database_url).dispose()
+    opened = open_engine(database_url)
     assert health.database(database_url).health is Health.OK
+    with opened.begin() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+    opened.dispose()
+    older = health.database(database_url)
+    assert older.health is Health.WARN
+    assert "schema empty, newest is 0001" in older.found
+
+
+def test_a_database_file_that_does_not_exist_is_not_made(tmp_path):
+    found = health.database(f"sqlite:///{tmp_path / 'absent.db'}")
+    assert found.health is Health.OK
+    assert "does not exist yet" in found.found
+    assert not (tmp_path / "absent.db").exists()
 
 
 def test_a_database_that_does_not_answer_keeps_its_password(tmp_path):

@@ -139,11 +139,28 @@ def test_the_end_can_be_marked_afterwards(tmp_path):
     assert [cell["source"] for cell in content["cells"]] == ["**FAILED** · gone for good"]
 
 
-def test_a_pipeline_can_be_run_from_a_notebook(run):
-    """A kernel's loop is busy with the calling cell; the notebook that is run then gets a thread and a loop of its own."""
+def test_a_pipeline_can_be_run_from_a_notebook(run, tmp_path):
+    """A kernel's loop is busy with the calling cell; the notebook that is run then gets a thread and a loop of its own.
+
+    A notebook may leave threads and exit handlers behind: they are waited for.
+    """
 
     async def cell():
-        return run("1 + 1")
+        return run(
+            f"""
+            import atexit, threading, time
+            from concurrent.futures import ThreadPoolExecutor
+            from pathlib import Path
+            left = Path({str(tmp_path / "left")!r})
+            def late():
+                time.sleep(0.5)
+                left.write_text("thread")
+            threading.Thread(target=late).start()
+            ThreadPoolExecutor(1).submit(int)
+            atexit.register(lambda: left.write_text(left.read_text() + " and handler"))
+            """
+        )
 
     ended, _ = asyncio.run(cell())
     assert ended.status is Status.DONE
+    assert (tmp_path / "left").read_text() == "thread and handler"

@@ -35,14 +35,19 @@ def fill(**changes):
     return FillRow(**{**values, **changes})
 
 
-def test_schema_after_migrations_is_the_schema_of_the_tables(engine):
+def test_schema_after_migrations_is_the_schema_of_the_tables(empty_database_url):
     assert tables.execution is not None
+    engine = open_engine(empty_database_url, migrate=False)
+    assert revision(engine) is None
+    upgrade(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         assert compare_metadata(context, Table.metadata) == []
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    assert revision(engine) == NEWEST == ScriptDirectory.from_config(config).get_current_head()
+    newest = revision(engine)
+    engine.dispose()
+    assert newest == NEWEST == ScriptDirectory.from_config(config).get_current_head()
 
 
 def test_upgrade_twice_changes_nothing(engine):
@@ -110,14 +115,14 @@ def test_another_dialect_is_refused_with_a_remedy():
         open_engine("mysql://localhost/x")
 
 
-def test_two_openers_of_one_new_database_agree(database_url):
+def test_two_openers_of_one_new_database_agree(empty_database_url):
     import threading
 
     errors = []
 
     def opener(name):
         try:
-            opened = open_engine(database_url)
+            opened = open_engine(empty_database_url)
             try:
                 with transaction(opened) as session:
                     session.add(LeaseRow(name=name, holder="h", token=1, expires_at=NOW))

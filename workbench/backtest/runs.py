@@ -23,6 +23,7 @@ from workbench.backtest.engine import Simulation, engine_version, execution_pric
 from workbench.backtest.significance import psr_of
 from workbench.errors import BacktestError, WorkbenchError
 from workbench.run import Run
+from workbench.store.code import code_seal
 from workbench.store.schema import new_id
 from workbench.study import digest
 from workbench.trace import get_logger, trace_id
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["best", "compare", "run"]
 
+# What an answer depends on: changed code answers anew.
+ANSWERING = ("backtest", "market", "strategies", "strategy.py", "sessions.py")
 # The intervals of the headline numbers: share of reshuffled histories inside, and how many are drawn.
 LEVEL = 0.95
 REPS = 1_000
@@ -145,19 +148,6 @@ def fingerprint(history: History) -> str:
     return seal.hexdigest()
 
 
-def code_version() -> str:
-    """sha256 of the sources that an answer depends on: changed code answers anew."""
-    root = Path(__file__).parent.parent
-    files = [root / "strategy.py", root / "sessions.py"]
-    for package in ("backtest", "market", "strategies"):
-        files.extend(sorted((root / package).rglob("*.py")))
-    seal = hashlib.sha256()
-    for file in files:
-        seal.update(file.relative_to(root).as_posix().encode())
-        seal.update(file.read_bytes())
-    return seal.hexdigest()
-
-
 def _config(strategy: Strategy, history: History, *, costs: Costs, execution_price: str) -> dict[str, Any]:
     return {
         "study": history.study.to_dict(),
@@ -166,7 +156,7 @@ def _config(strategy: Strategy, history: History, *, costs: Costs, execution_pri
         "execution_price": execution_price,
         "intervals": {"level": LEVEL, "reps": REPS},
         "data": fingerprint(history),
-        "code": code_version(),
+        "code": code_seal(*ANSWERING),
         "engine": {"vectorbt": version("vectorbt"), "ta-lib": version("ta-lib")},
     }
 

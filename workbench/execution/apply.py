@@ -14,7 +14,7 @@ from workbench.errors import StoreError
 from workbench.execution.bookings import book_fill, booked_qty, bust, last_fill_at
 from workbench.execution.broker import BrokerEvent, BrokerOrder
 from workbench.execution.halts import halt
-from workbench.execution.intent import ask_cancel, differences, load, step
+from workbench.execution.intent import ask_cancel, differences, step
 from workbench.execution.limits import ACCOUNT
 from workbench.market.order import Fill, IntentState
 from workbench.store.tables.execution import IntentRow
@@ -124,7 +124,7 @@ def apply_order(
 
     Args:
         at: wall clock, for what we write down ourselves.
-        intent_id: whose order it is, where that is certain (the reply to our own request).
+        intent_id: whose order it is, where that is certain (the reply to our own request) and the caller holds its row.
         compare: whether an order that is seen for the first time must be the one we asked for; if it is not, its id
             collides with ours: the intent is rejected, the account halted, the order not touched.
         may_shrink: whether the filled quantity is known to fall (an execution is being taken back); else a fall halts
@@ -153,9 +153,7 @@ def apply_order(
     return _applied(session, row, flags, changed=_fingerprint(row) != before)
 
 
-def apply_fill(
-    session: Session, account: str, fill: Fill, *, source: str, at: dt.datetime, intent_id: str | None = None
-) -> Applied:
+def apply_fill(session: Session, account: str, fill: Fill, *, source: str, at: dt.datetime) -> Applied:
     """Book one execution, once, whichever of its names it comes under, in the open transaction.
 
     Args:
@@ -169,7 +167,7 @@ def apply_fill(
             f"fill {fill.execution_id} from {source!r} has qty={fill.qty}, price={fill.price}; it was not booked.",
             remedy="look at the broker's record of this execution.",
         )
-    row = find(session, account, fill.broker_order_id, fill.client_order_id, intent_id=intent_id)
+    row = find(session, account, fill.broker_order_id, fill.client_order_id)
     if row is None:
         return Applied(intent_id=None)
     flags: list[Flag] = []
@@ -199,7 +197,7 @@ def find(
 ) -> IntentRow | None:
     """The intent of a broker's order, locked; None when the order is foreign."""
     if intent_id is not None:
-        return load(session, intent_id)
+        return session.get(IntentRow, intent_id)  # the caller holds it
     rows = session.scalars(
         select(IntentRow)
         .where(IntentRow.account == account)
@@ -310,8 +308,7 @@ def _after_fills(session: Session, row: IntentRow, order: BrokerOrder) -> bool:
 
 
 def _applied(session: Session, row: IntentRow, flags: list[Flag] | tuple[Flag, ...], *, changed: bool) -> Applied:
-    session.flush()
-    missing = max(row.filled_qty - booked_qty(session, row)[0], Decimal(0))
+    missing = max(row.filled_qty - booked_qty(session, row)[0], Decimal(0)) if row.filled_qty else Decimal(0)
     return Applied(row.id, IntentState(row.state), changed, tuple(dict.fromkeys(flags)), missing)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from workbench.execution.apply import Applied, apply_event, apply_fill, apply_order
@@ -27,6 +27,23 @@ from workbench.store.schema import new_id
 from workbench.store.tables.execution import IntentRow, OutboxRow
 from workbench.trace import trace_id
 
+# Asked in every transaction of the order path: building a statement costs as much as running it.
+_WORK = (
+    select(OutboxRow, IntentRow)
+    .join(IntentRow, IntentRow.id == OutboxRow.intent_id)
+    .where(OutboxRow.id == bindparam("outbox"))
+    .with_for_update(
+        of=IntentRow
+    )  # whoever changes work holds its intent; locking both could deadlock with `ask_cancel`
+)
+_KNOWN = select(IntentRow).where(
+    IntentRow.account == bindparam("account"),
+    IntentRow.bot == bindparam("bot"),
+    IntentRow.session == bindparam("session"),
+    IntentRow.generation == bindparam("generation"),
+    IntentRow.symbol.in_(bindparam("symbols", expanding=True)),
+)
+_LAST = select(func.max(OutboxRow.seq)).where(OutboxRow.account == bindparam("account"))
 _SECRET = ("secret", "key_id", "authorization", "password", "token")
 
 
@@ -97,11 +114,10 @@ class Journal(Ledger):
             deadline: wall-clock moment after which the order is not sent (again); None: no such moment.
         """
         self.lock(opened)
-        day = session.isoformat()[:10]
-        rows = opened.scalars(
-            self._mine().where(IntentRow.bot == bot, IntentRow.session == day, IntentRow.generation == generation)
-        )
-        known = {(row.symbol, row.leg): row for row in rows}
+        wishes = list(wishes)
+        key = {"account": self.account, "bot": bot, "session": session.isoformat()[:10], "generation": generation}
+        found_rows = opened.scalars(_KNOWN, {**key, "symbols": sorted({wish.symbol for wish in wishes})})
+        known = {(row.symbol, row.leg): row for row in found_rows}
         legs: dict[str, int] = {}
         written: list[Written] = []
         new: list[IntentRow] = []
@@ -326,16 +342,13 @@ class Journal(Ledger):
         with transaction(self.engine) as opened:
             if lease is not None:
                 lease.check(opened)
-            row = load(opened, work.intent.id)
-            out = opened.scalars(
-                select(OutboxRow).where(OutboxRow.id == work.outbox_id, OutboxRow.done_at.is_(None)).with_for_update()
-            ).one_or_none()
-            yield opened, out, row
+            out, row = opened.execute(_WORK, {"outbox": work.outbox_id}).one()
+            yield opened, (out if out.done_at is None else None), row
 
     def _add(self, opened: Session, rows: list[IntentRow]) -> None:
         opened.add_all(rows)
         opened.flush()  # the outbox points at them
-        last = opened.scalar(select(func.max(OutboxRow.seq)).where(OutboxRow.account == self.account)) or 0
+        last = opened.scalar(_LAST, {"account": self.account}) or 0
         for number, row in enumerate(rows, start=last + 1):
             opened.add(OutboxRow(account=self.account, intent_id=row.id, kind="submit", seq=number))
             after = {
@@ -345,7 +358,6 @@ class Journal(Ledger):
                 "qty": str(row.qty),
             }
             audit.record(opened, entity="intent", entity_id=row.id, action="written", after=after)
-        opened.flush()
 
     def _row(self, wish: OrderWish, *, bot: str, session: dt.date, leg: int, generation: int) -> IntentRow:
         name = client_order_id(

@@ -171,7 +171,7 @@ class Desk:
             self._log.info("desk stopped")
 
     def fail(self, why: str) -> None:
-        """Say why this desk could not go on, and give the lease back. After a lost lease both go nowhere, by its token."""
+        """Say why this desk could not go on, and give the lease back. After a lost lease neither has an effect."""
         self._log.error("desk failed", why=why)
         if self._stream is not None:
             self._stream.close()

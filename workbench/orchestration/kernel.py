@@ -5,8 +5,10 @@ Run as `python -P -m workbench.orchestration.kernel -f <connection file>`.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
 from pathlib import Path
 
 LOG = "WORKBENCH_KERNEL_LOG"
@@ -25,6 +27,20 @@ def main() -> None:
     from ipykernel.kernelapp import launch_new_instance
 
     launch_new_instance()
+    _leave()
+
+
+def _leave() -> None:
+    """End the process at once, after everything that asked to be told of its end.
+
+    Taking a hundred loaded libraries apart object by object costs the better part of a second and serves nobody.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - what the interpreter itself does here: wait for threads
+    atexit._run_exitfuncs()  # noqa: SLF001 - and then this
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            stream.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,6 +11,7 @@ import pandas as pd
 from workbench import sessions
 from workbench.errors import ParameterError, PipelineError, StudyError
 from workbench.orchestration.parameters import did_you_mean
+from workbench.store.code import code_seal
 from workbench.study import Study, digest
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Plan:
         session: the session the run belongs to, `2015-06-30`.
         as_of: the moment as the notebooks are given it: the session's date, or the moment asked for.
         overrides: parameters that were given for this run only.
-        config_hash: sha256 over pipeline, parameters, notebooks and the product's version.
+        config_hash: sha256 over pipeline, parameters, notebooks and our own source code.
     """
 
     pipeline: Pipeline
@@ -97,9 +97,10 @@ class Plan:
         session = _session(pipeline.venue, moment)
         values = _checked(pipeline, [_values(pipeline, step, given) for step in pipeline.steps])
         planned: dict[str, PlannedStep] = {}
+        code = code_seal()  # edited code gives another answer, so another run
         for step, chosen in zip(pipeline.steps, values, strict=True):
             upstream = [planned[needed].key for needed in step.needs]
-            key = digest([version("workbench"), step.notebook.source_hash, chosen, sorted(upstream), list(step.outputs)])
+            key = digest([code, step.notebook.source_hash, chosen, sorted(upstream), list(step.outputs)])
             planned[step.name] = PlannedStep(step, chosen, key)
         shape = [[step.name, list(step.needs), step.report, planned[step.name].key] for step in pipeline.steps]
         return cls(
@@ -108,7 +109,7 @@ class Plan:
             as_of=str(moment),
             steps=tuple(planned.values()),
             overrides=given,
-            config_hash=digest([pipeline.name, pipeline.venue, version("workbench"), shape]),
+            config_hash=digest([pipeline.name, pipeline.venue, code, shape]),
         )
 
 

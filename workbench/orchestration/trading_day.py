@@ -14,6 +14,7 @@ Killed at any instant, the next call goes on where this one stopped: every step 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import os
 import time
 from collections.abc import Sequence
@@ -53,8 +54,9 @@ if TYPE_CHECKING:
 # Orders are sized with the close and filled a session later: this fraction of the book pays for a rise in between, so
 # that a book without leverage does not end in debt.
 CUSHION = 0.02
-# Room to buy before the sales of the same session are filled, as a margin account gives; the weights use no leverage.
-MULTIPLIER = 2.0
+# Room to buy before the sales of the same session are filled, as a margin account gives: a book that is sold and bought
+# whole reserves up to twice its value and the broker's collar on market orders. The weights use no leverage.
+MULTIPLIER = 4.0
 ORDER_COLUMNS = (
     "symbol",
     "side",
@@ -137,6 +139,7 @@ def trade(
             limits=limits,
             decisions={decision.symbol: decision.id for decision in decisions},
             as_of=study.as_of.to_pydatetime(),
+            priced_at=_priced_at(history),
             cushion=CUSHION,
         )
         handle.settled(proposal.intents, timeout=timeout)
@@ -180,6 +183,14 @@ def _wished(
         named = {str(symbol) for symbol in newest.index} | {str(symbol) for symbol in reductions.index}
         gated = {symbol: weight for symbol, weight in gated.items() if symbol in named}
     return gated, reductions
+
+
+def _priced_at(history: History) -> dict[str, dt.datetime]:
+    """When each symbol's newest price was made: the close of the last session in which it has one."""
+    last = {str(symbol): history.close[symbol].last_valid_index() for symbol in history.close.columns}
+    known = {symbol: pd.Timestamp(day) for symbol, day in last.items() if day is not None}
+    at = {day: sessions.closes(history.study.venue, day).to_pydatetime() for day in set(known.values())}
+    return {symbol: at[day] for symbol, day in known.items()}
 
 
 def _broker(account: str, history: History, *, workspace: Workspace, settings: Settings) -> _Broker:

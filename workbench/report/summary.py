@@ -44,7 +44,7 @@ def scoreboard(comparison: pd.DataFrame) -> Table:
 
 
 def luck(comparison: pd.DataFrame, *, benchmark: Run) -> str:
-    """Whether the best Sharpe ratio of `backtest.runs.compare` is more than luck and more than the benchmark, in words."""
+    """Is the best Sharpe ratio of a comparison more than luck, and more than the benchmark? In words, with numbers."""
     best = _best(comparison, benchmark)
     if best is None:
         return "No strategy traded, so there is nothing that could be luck."

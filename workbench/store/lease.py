@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,8 @@ from workbench.store.tables.execution import LeaseRow
 
 Clock = Callable[[], dt.datetime]
 TTL = dt.timedelta(seconds=30)
+# Asked in every transaction of the order path: building a statement costs as much as running it.
+_TOKEN = select(LeaseRow.token).where(LeaseRow.name == bindparam("name")).with_for_update(read=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,7 @@ class Lease:
         Raises:
             LeaseLost: the token moved on. The transaction must be rolled back.
         """
-        token = session.execute(
-            select(LeaseRow.token).where(LeaseRow.name == self.name).with_for_update(read=True)
-        ).scalar_one_or_none()
+        token = session.execute(_TOKEN, {"name": self.name}).scalar_one_or_none()
         if token != self.token:
             raise self._lost(session)
 

@@ -85,6 +85,7 @@ class OutboxRow(Table):
         UniqueConstraint("intent_id", "kind"),
         CheckConstraint("kind IN ('submit','cancel')", name="kind"),
         Index("ix_outbox_open", "account", "done_at"),
+        Index("ix_outbox_order", "account", "seq"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)

@@ -528,3 +528,4 @@ def upgrade() -> None:
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_outbox_intent_id"), ["intent_id"], unique=False)
         batch_op.create_index("ix_outbox_open", ["account", "done_at"], unique=False)
+        batch_op.create_index("ix_outbox_order", ["account", "seq"], unique=False)
