@@ -108,21 +108,22 @@ class Run:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        def bounds(name: str) -> str:
+            if not self.intervals:
+                return ""
+            low, high = self.intervals.get(name, (None, None))
+            return "<td></td>" if low is None else f"<td>{_shown(low)} … {_shown(high)}</td>"
+
+        left = " style='text-align:left'"
         rows = "".join(
-            f"<tr><td style='text-align:left'>{html.escape(name)}</td>"
-            f"<td>{_shown(value)}</td>"
-            + (
-                f"<td>{self.intervals[name][0]:,.4f} … {self.intervals[name][1]:,.4f}</td></tr>"
-                if name in self.intervals
-                else "<td></td></tr>"
-            )
+            f"<tr><td{left}>{html.escape(name)}</td><td>{_shown(value)}</td>{bounds(name)}</tr>"
             for name, value in self.summary.items()
         )
         stored = " · stored answer" if self.reused else ""
+        head = f"<th{left}>metric</th><th>value</th>" + ("<th>interval</th>" if self.intervals else "")
         return (
             f"<div><b>{html.escape(self.title)}</b>{stored}<br><small>{html.escape(self.study.line)}<br>"
-            f"{html.escape(self.label)}</small><table><thead><tr><th style='text-align:left'>metric</th><th>value</th>"
-            f"<th>interval</th></tr></thead><tbody>{rows}</tbody></table></div>"
+            f"{html.escape(self.label)}</small><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
 
 

@@ -1,5 +1,6 @@
 import datetime as dt
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -292,6 +293,31 @@ def test_a_fill_without_quantity_or_source_is_refused(journal, lease):
         fill = Fill("e", "b1", "", "AAPL", Side.BUY, Decimal(qty), Decimal(price), START)
         with pytest.raises(StoreError, match="not booked"), transaction(journal.engine) as session:
             apply_fill(session, journal.account, fill, source=source, at=START)
+
+
+def test_the_stream_and_the_submitter_write_at_the_same_time(journal, lease):
+    symbols = [f"S{number}" for number in range(12)]
+    journal.write([OrderWish(symbol, Side.BUY, Decimal(100)) for symbol in symbols], bot="daily", session=SESSION)
+    work = journal.due(lease)
+    for item in work:
+        journal.mark_sending(item, lease)
+
+    def facts(item):
+        named = {"id": item.intent.symbol, "symbol": item.intent.symbol}
+        part = {"status": "partially_filled", "filled": "40", "name": f"{item.intent.id}-1", **named}
+        rest = {"status": "filled", "filled": "100", "name": f"{item.intent.id}-2", **named}
+        yield lambda: journal.mark_acked(item, order(item.intent, **named), compare=False)
+        yield lambda: journal.book_event(event(item.intent, "partial_fill", at=1, qty="40", **part))
+        yield lambda: journal.book_event(event(item.intent, "fill", at=2, qty="60", **rest))
+        yield lambda: journal.ask_cancel(item.intent.id)
+
+    with ThreadPoolExecutor(8) as threads:
+        done = [threads.submit(fact) for facts_of_one in zip(*map(facts, work), strict=True) for fact in facts_of_one]
+    assert [future.exception() for future in done] == [None] * 4 * len(work)
+    assert {intent.state for intent in journal.intents()} == {IntentState.FILLED}
+    assert {symbol: position.qty for symbol, position in journal.book().positions.items()} == dict.fromkeys(
+        symbols, 100
+    )
 
 
 # --- whatever happens on the way, what is booked is what the exchange filled

@@ -67,7 +67,18 @@ ORDER_COLUMNS = (
     "value",
     "state",
     "reason",
-    "client_order_id",
+)
+POSITION_COLUMNS = (
+    "symbol",
+    "qty",
+    "avg_price",
+    "market_price",
+    "value",
+    "unrealized",
+    "realized",
+    "bot",
+    "source",
+    "halted",
 )
 
 
@@ -104,9 +115,9 @@ def trade(
         timeout: seconds for each wait.
 
     Returns:
-        A `Run` of kind `trade`. Tables: `orders`, `positions`, `reductions` (by the arena), `refusals` (by limits),
-        `discrepancies` (of the last reconciliation). Summary: counts, `traded_value`, `shortfall` (currency paid above,
-        or received below, the prices that orders were sized with), `equity`, `cash`.
+        A `Run` of kind `trade`. Tables: `orders` (their names in `ids`), `positions`, `reductions` (by the arena),
+        `refusals` (by limits), `discrepancies` (of the last reconciliation). Summary: counts, `traded_value`,
+        `shortfall` (currency paid above, or received below, the prices that orders were sized with), `equity`, `cash`.
 
     Raises:
         ExecutionError: the desk or the exchange did not answer; nothing is lost, call again.
@@ -188,7 +199,7 @@ def _wished(
 def _priced_at(history: History) -> dict[str, dt.datetime]:
     """When each symbol's newest price was made: the close of the last session in which it has one."""
     last = {str(symbol): history.close[symbol].last_valid_index() for symbol in history.close.columns}
-    known = {symbol: pd.Timestamp(day) for symbol, day in last.items() if day is not None}
+    known = {symbol: pd.Timestamp(str(day)) for symbol, day in last.items() if day is not None}
     at = {day: sessions.closes(history.study.venue, day).to_pydatetime() for day in set(known.values())}
     return {symbol: at[day] for symbol, day in known.items()}
 
@@ -293,12 +304,12 @@ def _answer(
                 "value": _float(intent.avg_price) * float(intent.filled_qty),
                 "state": intent.state.value,
                 "reason": intent.reason,
-                "client_order_id": intent.client_order_id,
             }
             for intent in intents
         ],
         columns=list(ORDER_COLUMNS),
     )
+    held = enriched(workspace.engine, row.account).reset_index()
     sign = orders["side"].map({"buy": 1.0, "sell": -1.0}).astype(float)
     shortfall = (sign * (orders["price"] - orders["reference_price"]) * orders["filled"]).sum()
     config: dict[str, Any] = {
@@ -331,8 +342,15 @@ def _answer(
         },
         tables={
             "orders": orders,
-            "positions": enriched(workspace.engine, row.account).reset_index(),
-            "reductions": reductions.reset_index(),
+            "positions": held.rename(columns={"strategy": "bot"})[list(POSITION_COLUMNS)],
+            "reductions": reductions.reset_index().drop(columns="decision"),
+            "ids": pd.DataFrame(
+                [
+                    (intent.symbol, intent.client_order_id, intent.broker_order_id, intent.decision_id)
+                    for intent in intents
+                ],
+                columns=["symbol", "client_order_id", "broker_order_id", "decision_id"],
+            ),
             "refusals": pd.DataFrame(
                 list(proposal.refusals), columns=["symbol", "side", "qty", "price", "code", "message"]
             ),

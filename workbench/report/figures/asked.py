@@ -92,10 +92,12 @@ def label_of(runs: Sequence[Run]) -> str:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """The titles, numbered where two runs have the same."""
+    """Short names where they tell the runs apart, else titles with parameters, numbered where two are equal."""
+    short = [run.title.partition("(")[0] for run in runs]
     seen: Counter[str] = Counter()
     names = []
-    for run in runs:
-        seen[run.title] += 1
-        names.append(run.title if seen[run.title] == 1 else f"{run.title} #{seen[run.title]}")
+    for name, run in zip(short, runs, strict=True):
+        shown = name if short.count(name) == 1 else run.title
+        seen[shown] += 1
+        names.append(shown if seen[shown] == 1 else f"{shown} #{seen[shown]}")
     return names

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # A point of a line costs about 13 characters for its session and 6 for its value; figures stay below 300 kB of JSON.
 BUDGET = 220_000
 POINT = 20
-MARGIN = {"l": 64, "r": 16, "t": 76, "b": 76}
+MARGIN = {"l": 64, "r": 16, "t": 96, "b": 76}
 FOOT = 62
 
 
