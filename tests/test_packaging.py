@@ -101,7 +101,9 @@ HEAVY = {
 
 def test_importing_the_package_imports_nothing_heavy():
     code = "import sys, workbench as wb; dir(wb); print('\\n'.join({m.partition('.')[0] for m in sys.modules}))"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
     assert "workbench" in loaded
     assert loaded & HEAVY == set()
 

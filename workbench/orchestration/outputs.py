@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-
 def record(name: str, value: Any) -> None:
     """Record a named value in the output of the running cell; a later record of the same name replaces an earlier one.
 
