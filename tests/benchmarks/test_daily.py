@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WORKBENCH = [sys.executable, "-m", "workbench.cli"]
+WORKBENCH = [str(Path(sys.executable).with_name("workbench"))]
 
 
 def test_import(benchmark):

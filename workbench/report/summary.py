@@ -21,17 +21,14 @@ _LIKELY, _OPEN = 0.95, 0.5
 def scoreboard(comparison: pd.DataFrame) -> Table:
     """One row per strategy from `backtest.runs.compare`: result, risk, cost, and the odds that the result is luck.
 
-    Columns: return and cagr (fractions in percent), Sharpe with its 95 % interval, the worst drawdown, cost (currency),
-    psr (probability that the true Sharpe ratio is above 0), dsr (the same, above what the best of `tried` worthless
-    strategies would show).
+    Columns: cagr, Sharpe with its 95 % interval, the worst drawdown, cost (currency), psr (probability that the true
+    Sharpe ratio is above 0), dsr (the same, above what the best of `tried` worthless strategies would show).
     """
     rows = [
         {
             "strategy": title,
-            "return": _percent(row["total_return"]),
             "cagr": _percent(row["cagr"]),
-            "sharpe": _plain(row["sharpe"]),
-            "95 % interval": f"{_plain(row['sharpe_low'])} … {_plain(row['sharpe_high'])}",
+            "sharpe (95 %)": f"{_plain(row['sharpe'])} ({_plain(row['sharpe_low'])} … {_plain(row['sharpe_high'])})",
             "drawdown": _percent(row["max_drawdown"]),
             "cost": _whole(row["cost"]),
             "psr": _percent(row["psr"]),
@@ -86,17 +83,17 @@ def in_short(
             f"{_percent(row['dsr'])}. {_against(row, benchmark)}"
         )
     lines |= {
-        "arena (rules)": f"{counted}; it cost ${spent:,.2f}",
+        "arena (rules)": f"{counted}; it cost {_money(spent)}",
         "trading": trading.title,
         "orders": (
             f"{_whole(done['orders'])} placed, {_whole(done['filled'])} filled, {_whole(done['refused'])} refused by a "
             f"limit, {_whole(done['reduced'])} taken away by the arena"
         ),
         "shortfall": (
-            f"${_plain(done['shortfall'])} against the closes that the orders were sized with, on "
-            f"${_plain(done['traded_value'])} traded"
+            f"{_money(done['shortfall'])} against the closes that the orders were sized with, on "
+            f"{_money(done['traded_value'])} traded"
         ),
-        "book after it": f"equity ${_plain(done['equity'])}, cash ${_plain(done['cash'])}",
+        "book after it": f"equity {_money(done['equity'])}, cash {_money(done['cash'])}",
         "agrees with the broker": (
             "yes: orders, fills, positions and cash"
             if done["discrepancies"] == 0
@@ -146,3 +143,9 @@ def _plain(value: float | None) -> str:
 
 def _whole(value: float | None) -> str:
     return ABSENT if value is None or math.isnan(value) else f"{value:,.0f}"
+
+
+def _money(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return ABSENT
+    return f"-${-value:,.2f}" if value < 0 else f"${value:,.2f}"
