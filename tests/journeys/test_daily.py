@@ -134,4 +134,4 @@ def test_a_backfill_goes_on_from_the_book_of_the_session_before(home):
     assert set(days["status"]) == {"CLOSED"}
     assert "daily" in workbench(home, "runs")
     assert account in workbench(home, "positions")
-    assert "KO" in workbench(home, "orders")
+    assert "wb1-daily-20150630-" in workbench(home, "orders")
