@@ -182,10 +182,10 @@ def exchange(*, port: int, source: str, seed: int, stop: bool, home: Path | None
         click.echo(f"already running at {running.url} (process {running.pid}); --stop ends it.")
         return
     from workbench.exchange.__main__ import main as serve
-    from workbench.exchange.embedded import _stem as stem
+    from workbench.exchange.embedded import stem_of
 
     folder.mkdir(parents=True, exist_ok=True)
-    address = folder / f"{stem(source, seed)}.json"
+    address = folder / f"{stem_of(source, seed)}.json"
     address.unlink(missing_ok=True)
     click.echo(f"the address is written to {address} once it listens; Ctrl-C ends it.")
     arguments = ["--port", str(port), "--db", str(address.with_suffix(".db")), "--ready-file", str(address)]

@@ -102,8 +102,5 @@ class Settings(BaseSettings):
 
 
 def project_root(folder: Path) -> Path | None:
-    """The nearest folder at or above `folder` that holds `pipelines/` and `notebooks/`; None when there is none."""
-    for candidate in (folder, *folder.parents):
-        if (candidate / "pipelines").is_dir() and (candidate / "notebooks").is_dir():
-            return candidate
-    return None
+    """The nearest folder at or above `folder` that holds `pipelines/`; None when there is none."""
+    return next((place for place in (folder, *folder.parents) if (place / "pipelines").is_dir()), None)

@@ -88,7 +88,7 @@ def ensure(folder: Path, *, source: str = "bundled", seed: int = 7, exit_with_pa
         ExchangeUnavailable: it could not be started; the message holds the end of its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stem = _stem(source, seed)
+    stem = stem_of(source, seed)
     with _locked(folder / f"{stem}.starting"):
         found = running(folder, source=source, seed=seed)
         return found or _start(folder, stem, source, seed, exit_with_parent=exit_with_parent)
@@ -96,7 +96,7 @@ def ensure(folder: Path, *, source: str = "bundled", seed: int = 7, exit_with_pa
 
 def running(folder: Path, *, source: str = "bundled", seed: int = 7) -> Address | None:
     """The healthy exchange of `folder` for this source, None where there is none. Starts nothing."""
-    return _healthy(folder / f"{_stem(source, seed)}.json", source)
+    return _healthy(folder / f"{stem_of(source, seed)}.json", source)
 
 
 def stop(folder: Path) -> int:
@@ -284,7 +284,8 @@ def _keys(answer: dict[str, Any]) -> AccountKeys:
     )
 
 
-def _stem(source: str, seed: int) -> str:
+def stem_of(source: str, seed: int) -> str:
+    """The name under which the files of one source's exchange lie in a folder."""
     return "exchange" if source == "bundled" else f"exchange-{source}-{seed}"
 
 

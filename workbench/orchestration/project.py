@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import PipelineError, PipelineInvalid
+from workbench.settings import project_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,9 @@ class Project:
             PipelineError: no folder on the way up holds `pipelines/`.
         """
         here = (start or Path.cwd()).expanduser().resolve()
-        for folder in (here, *here.parents):
-            if (folder / "pipelines").is_dir():
-                return cls(folder)
+        root = project_root(here)
+        if root is not None:
+            return cls(root)
         raise PipelineError(
             f"no folder at or above {here} holds pipelines/; nothing was run.",
             remedy="change into the project's folder, or name it with --project.",
