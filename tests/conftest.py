@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from workbench.exchange import embedded
 from workbench.store.engine import open_engine
 from workbench.store.workspace import Workspace
 
@@ -101,3 +102,11 @@ def any_workspace(tmp_path, database_url):
     opened = Workspace.open(tmp_path / "home", database_url=database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def exchange(tmp_path_factory):
+    """The address of a real local exchange on the synthetic market, in a process of its own."""
+    folder = tmp_path_factory.mktemp("exchange")
+    yield embedded.ensure(folder, source="synthetic", exit_with_parent=True)
+    embedded.stop(folder)

@@ -30,7 +30,7 @@ def open_bench(**overrides: Any) -> Bench:
     """Read the settings of this machine, open its workspace, and return the verbs.
 
     Args:
-        overrides: settings to use instead of those of the environment, e.g. `home="/tmp/try"`.
+        overrides: settings to use instead of those of the environment, e.g. `home="elsewhere"`.
 
     Raises:
         SettingsError: a setting has a wrong value.

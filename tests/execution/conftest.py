@@ -176,14 +176,6 @@ def sqlite_lease(sqlite_journal):
     return lease_of(sqlite_journal)
 
 
-@pytest.fixture(scope="session")
-def exchange(tmp_path_factory):
-    """The address of a real local exchange on the synthetic market."""
-    folder = tmp_path_factory.mktemp("exchange")
-    yield embedded.ensure(folder, source="synthetic", exit_with_parent=True)
-    embedded.stop(folder)
-
-
 @pytest.fixture
 def keys(exchange):
     """A fresh account of the exchange with 100 000 in cash, its clock at a close; no faults before or after."""

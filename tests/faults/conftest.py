@@ -13,14 +13,6 @@ NOW = dt.datetime(2015, 6, 30, 20, 0, 5, tzinfo=dt.UTC)
 _number = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
-def exchange(tmp_path_factory):
-    """The address of a real local exchange on the synthetic market."""
-    folder = tmp_path_factory.mktemp("exchange")
-    yield embedded.ensure(folder, source="synthetic", exit_with_parent=True)
-    embedded.stop(folder)
-
-
 @pytest.fixture
 def open_account(exchange):
     """Opens fresh accounts at the exchange, with cash enough for anything; no faults before or after."""

@@ -482,13 +482,6 @@ def test_waiting_says_why_it_ends(workspace):
 # --- the process
 
 
-@pytest.fixture(scope="module")
-def exchange(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exchange")
-    yield embedded.ensure(folder, source="synthetic", exit_with_parent=True)
-    embedded.stop(folder)
-
-
 @pytest.fixture
 def keys(exchange, request):
     return embedded.open_account(exchange.url, name=request.node.name[:50], cash=100_000, at=NOW)

@@ -1,6 +1,6 @@
 """The look-ahead harness: change or cut everything after a moment, ask again, and nothing known by then may differ.
 
-Use it on whatever claims to be causal: `unchanged(lambda history: strategy.target_weights(history), history, after=…)`.
+Use it on whatever claims to be causal, e.g. `assert_unchanged(strategy.target_weights, history, after=…, seed=1)`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def redraw(history: History, *, after: pd.Timestamp, seed: int, gaps: float = 0.
     return dataclasses.replace(history, bars=Bars(**frames))
 
 
-def unchanged(answer: Callable[[History], Any], history: History, *, after: pd.Timestamp, seed: int) -> None:
+def assert_unchanged(answer: Callable[[History], Any], history: History, *, after: pd.Timestamp, seed: int) -> None:
     """Demand that what `answer` says about sessions ≤ `after` survives a redrawn future and a cut one.
 
     A frame or series is compared in its rows ≤ `after`; anything else (a hash, a dict) as a whole: then `answer` must

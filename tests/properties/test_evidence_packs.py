@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tests.properties.future import Leak, random_history, redraw, unchanged
+from tests.properties.future import Leak, assert_unchanged, random_history, redraw
 from workbench import sessions
 from workbench.arena.analysts.rules import rule_analysts
 from workbench.arena.consensus import ArenaRules, conclude
@@ -56,7 +56,7 @@ def everything(view: MarketView) -> list[object]:
 )
 def test_packs_and_decisions_do_not_know_the_future(history, place, seed):
     after = history.evaluated[place]
-    unchanged(lambda known: everything(known.view(after)), history, after=after, seed=seed)
+    assert_unchanged(lambda known: everything(known.view(after)), history, after=after, seed=seed)
 
 
 def test_a_stored_decision_is_found_again_when_the_future_turned_out_otherwise(any_workspace):
@@ -91,7 +91,7 @@ def test_a_planted_leak_is_caught_at_every_moment(leaky):
         packs, others = (EvidencePack.of_all(leaky(known, after), SYMBOLS) for known in (history, future))
         assert all(pack.hash != other.hash for pack, other in zip(packs, others, strict=True))
         with pytest.raises(Leak):
-            unchanged(lambda known, day=after: everything(leaky(known, day)), history, after=after, seed=seed)
+            assert_unchanged(lambda known, day=after: everything(leaky(known, day)), history, after=after, seed=seed)
 
 
 # --- the second clock: facts that happened before the moment and were learned after it ---

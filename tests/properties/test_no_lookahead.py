@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tests.properties.future import Leak, random_history, redraw, unchanged
+from tests.properties.future import Leak, assert_unchanged, random_history, redraw
 from workbench.strategies import Condition, Momentum, Rules, SmaCross, build, registered
 from workbench.strategies.wishes import as_weights
 from workbench.strategy import Strategy
@@ -39,7 +39,7 @@ def test_every_registered_strategy_is_held_to_it():
 @settings(max_examples=12, deadline=None)
 @given(row=some.integers(290, 398), seed=some.integers(0, 2**32 - 1))
 def test_weights_do_not_depend_on_the_future(strategy, row, seed):
-    unchanged(strategy.target_weights, HISTORY, after=HISTORY.sessions[row], seed=seed)
+    assert_unchanged(strategy.target_weights, HISTORY, after=HISTORY.sessions[row], seed=seed)
 
 
 @pytest.mark.parametrize("strategy", ASKED, ids=str)
@@ -96,7 +96,7 @@ class NextRowTellsTheMonthEnd(Strategy):
 
 def _ask_eight_times(answer, *, row, seed):
     for nearby in range(row, row + 8):
-        unchanged(answer, HISTORY, after=HISTORY.sessions[nearby], seed=(seed + nearby) % 2**32)
+        assert_unchanged(answer, HISTORY, after=HISTORY.sessions[nearby], seed=(seed + nearby) % 2**32)
 
 
 @pytest.mark.parametrize("leaky", [FullSampleNormalisation, TomorrowsReturn])
@@ -111,17 +111,17 @@ def test_a_planted_leak_is_caught(leaky, row, seed):
 def test_a_leak_through_a_gap_is_caught():
     gap = int(np.flatnonzero(HISTORY.close["AAPL"].isna().to_numpy()[300:])[0]) + 300
     with pytest.raises(Leak, match="the past is another one"):
-        unchanged(lambda history: history.close.bfill(), HISTORY, after=HISTORY.sessions[gap], seed=1)
+        assert_unchanged(lambda history: history.close.bfill(), HISTORY, after=HISTORY.sessions[gap], seed=1)
 
 
 def test_a_leak_that_only_the_cut_shows_is_caught():
     end_of_june = pd.Timestamp("2013-06-28")
     with pytest.raises(Leak, match="cut off"):
-        unchanged(NextRowTellsTheMonthEnd().target_weights, HISTORY, after=end_of_june, seed=1)
+        assert_unchanged(NextRowTellsTheMonthEnd().target_weights, HISTORY, after=end_of_june, seed=1)
 
 
 def test_the_harness_compares_hashes_too():
     after = HISTORY.sessions[320]
-    unchanged(lambda history: float(history.view(after).bars.close.sum().sum()), HISTORY, after=after, seed=3)
+    assert_unchanged(lambda history: float(history.view(after).bars.close.sum().sum()), HISTORY, after=after, seed=3)
     with pytest.raises(Leak):
-        unchanged(lambda history: float(history.close.sum().sum()), HISTORY, after=after, seed=3)
+        assert_unchanged(lambda history: float(history.close.sum().sum()), HISTORY, after=after, seed=3)

@@ -33,22 +33,22 @@ def rows(weights):
     return weights.to_numpy().tolist()
 
 
-def same(weights, expected):
+def assert_same(weights, expected):
     np.testing.assert_array_equal(weights.to_numpy(), np.array(expected, dtype=float))
 
 
 class TestBuyAndHold:
     def test_one_row_of_equal_weights_then_nothing(self):
         history = history_of({"AAA": [1, 2, 3, 4], "BBB": [5, 5, 5, 5]}, start_row=1)
-        same(BuyAndHold().target_weights(history), [[NAN, NAN], [0.5, 0.5], [NAN, NAN], [NAN, NAN]])
+        assert_same(BuyAndHold().target_weights(history), [[NAN, NAN], [0.5, 0.5], [NAN, NAN], [NAN, NAN]])
 
     def test_a_symbol_is_bought_when_it_gets_its_first_price(self):
         history = history_of({"AAA": [1, 2, 3, 4], "BBB": [NAN, NAN, 5, 5]})
-        same(BuyAndHold().target_weights(history), [[0.5, NAN], [NAN, NAN], [NAN, 0.5], [NAN, NAN]])
+        assert_same(BuyAndHold().target_weights(history), [[0.5, NAN], [NAN, NAN], [NAN, 0.5], [NAN, NAN]])
 
     def test_a_symbol_without_any_price_is_never_wished(self):
         history = history_of({"AAA": [1, 2], "BBB": [NAN, NAN]})
-        same(BuyAndHold().target_weights(history), [[0.5, NAN], [NAN, NAN]])
+        assert_same(BuyAndHold().target_weights(history), [[0.5, NAN], [NAN, NAN]])
 
 
 class TestSmaCross:
@@ -58,24 +58,24 @@ class TestSmaCross:
         #   above:  row2 1.5>2 no · row3 1.5>1.67 no · row4 3>2.33 yes · row5 4>3.33 yes · row6 2.5>3 no
         # BBB never moves: never above.
         history = history_of({"AAA": [3, 2, 1, 2, 4, 4, 1], "BBB": [9] * 7}, start_row=2)
-        same(
+        assert_same(
             SmaCross(fast=2, slow=3).target_weights(history),
             [[NAN, NAN]] * 2 + [[0, 0], [NAN, NAN], [0.5, 0], [NAN, NAN], [0, 0]],
         )
 
     def test_a_wish_that_stands_at_the_start_is_said_there(self):
         history = history_of({"AAA": [1, 2, 3, 4, 5, 6]}, start_row=4)
-        same(SmaCross(fast=1, slow=2).target_weights(history), [[NAN]] * 4 + [[1.0], [NAN]])
+        assert_same(SmaCross(fast=1, slow=2).target_weights(history), [[NAN]] * 4 + [[1.0], [NAN]])
 
     def test_a_missing_close_is_skipped_and_never_wished_for(self):
         # AAA's averages run over 1, 2, 4 only; in row 2 it has no price and no wish.
         history = history_of({"AAA": [1, 2, NAN, 4, 1]})
-        same(SmaCross(fast=1, slow=2).target_weights(history), [[NAN], [1.0], [NAN], [NAN], [0.0]])
+        assert_same(SmaCross(fast=1, slow=2).target_weights(history), [[NAN], [1.0], [NAN], [NAN], [0.0]])
 
     def test_a_change_during_a_gap_is_said_after_it(self):
         # BBB falls in row 2 while AAA has no close; AAA's own fall shows in row 3.
         history = history_of({"AAA": [1, 2, NAN, 1], "BBB": [1, 2, 1, 1]})
-        same(SmaCross(fast=1, slow=2).target_weights(history), [[NAN, NAN], [0.5, 0.5], [NAN, 0.0], [0.0, 0.0]])
+        assert_same(SmaCross(fast=1, slow=2).target_weights(history), [[NAN, NAN], [0.5, 0.5], [NAN, 0.0], [0.0, 0.0]])
 
     def test_a_slow_window_that_is_not_slower_is_refused(self):
         with pytest.raises(ParameterError, match=r"fast=50 must be less than slow=50"):
@@ -99,13 +99,13 @@ class TestMomentum:
         history = history_of(columns, begin="2015-01-23")
         assert history.sessions[5] == pd.Timestamp("2015-01-30")
         weights = Momentum(lookback=4, skip=1, top=1).target_weights(history)
-        same(weights, [[NAN, NAN]] * 5 + [[1.0, 0.0]] + [[NAN, NAN]] * 2)
+        assert_same(weights, [[NAN, NAN]] * 5 + [[1.0, 0.0]] + [[NAN, NAN]] * 2)
 
     def test_the_wish_of_the_last_month_end_stands_at_the_start(self):
         columns = {"AAA": [9, 10, 10, 10, 12, 5, 5, 5], "BBB": [9, 10, 10, 10, 11, 50, 50, 50]}
         history = history_of(columns, begin="2015-01-23", start_row=6)
         weights = Momentum(lookback=4, skip=1, top=1).target_weights(history)
-        same(weights, [[NAN, NAN]] * 6 + [[1.0, 0.0], [NAN, NAN]])
+        assert_same(weights, [[NAN, NAN]] * 6 + [[1.0, 0.0], [NAN, NAN]])
 
     def test_fewer_symbols_than_top_share_the_book_and_unranked_ones_leave_cash(self):
         columns = {"AAA": [1, 1, 1, 1, 1, 1], "BBB": [NAN, NAN, NAN, 1, 1, 1]}

@@ -17,6 +17,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from workbench.errors import BacktestError
 from workbench.store.audit import record
 from workbench.store.engine import transaction
+from workbench.store.processes import process_runs
 from workbench.store.schema import new_id
 from workbench.store.tables.backtest import BacktestRunRow
 from workbench.study import digest
@@ -171,10 +172,4 @@ def _alive(owner: str) -> bool:
     machine, _, process = owner.rpartition("/")
     if os.name != "posix" or machine != platform.node()[:100] or not process.isdigit():
         return True
-    try:
-        os.kill(int(process), 0)  # signal 0 asks whether the process exists
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return process_runs(int(process))

@@ -30,6 +30,7 @@ from workbench.exchange.resource import Exchange, NotFound, RateLimit, trace_tex
 from workbench.exchange.streams import TradeUpdates
 from workbench.exchange.subscribers import Subscribers
 from workbench.exchange.venue import Venue
+from workbench.store.processes import process_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -172,23 +173,13 @@ async def _tick(exchange: Exchange, options: Options, stop: asyncio.Event) -> No
     """Move real clocks, and leave when the parent has left."""
     while True:
         await asyncio.sleep(CATCH_UP_SECONDS)
-        if options.exit_with_parent is not None and not _alive(options.exit_with_parent):
+        if options.exit_with_parent is not None and not process_runs(options.exit_with_parent):
             stop.set()
             return
         try:
             exchange.venue.catch_up()
         except Exception as error:  # noqa: BLE001 - the next tick tries again
             log.error("real clocks could not be moved", trace=trace_text(error))  # noqa: TRY400 - see trace_text
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _warm_up(exchange: Exchange) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ExchangeUnavailable
+from workbench.store.processes import process_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ def stop(folder: Path) -> int:
         address = _healthy(state, None)
         if address is not None:
             os.kill(address.pid, signal.SIGTERM)
-            if not _until(lambda pid=address.pid: not _alive(pid), STOP_SECONDS):
+            if not _until(lambda pid=address.pid: not process_runs(pid), STOP_SECONDS):
                 raise ExchangeUnavailable(
                     f"the exchange with process id {address.pid} did not stop within {STOP_SECONDS:.0f} s.",
                     remedy=f"end process {address.pid} by hand; its ledger survives that.",
@@ -297,16 +298,6 @@ def _iso(moment: dt.datetime) -> str:
 
 def _moment(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _until(condition: Any, seconds: float) -> bool:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import LeaseLost, SettingsError, WorkbenchError
 from workbench.orchestration.desk_process import Desk
-from workbench.orchestration.desk_state import process_runs
 from workbench.settings import Settings
+from workbench.store.processes import process_runs
 from workbench.store.workspace import Workspace
 from workbench.trace import get_logger, log_to
 

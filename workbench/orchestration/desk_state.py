@@ -19,6 +19,7 @@ from workbench.errors import LeaseLost
 from workbench.market.order import IntentState
 from workbench.store.engine import transaction
 from workbench.store.lease import Lease
+from workbench.store.processes import process_runs
 from workbench.store.schema import utc_now
 from workbench.store.tables.execution import DeskRow, IntentRow, LeaseRow, ReconciliationRow
 from workbench.trace import trace_id
@@ -108,21 +109,6 @@ def host_name() -> str:
 def new_holder() -> str:
     """A name for this process as an owner of leases; unique."""
     return f"{host_name()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-
-
-def process_runs(pid: int) -> bool:
-    """Whether a process of this machine runs. One that has ended and was not collected by its parent does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        # `pid (name) state …`: the name may hold anything, so the state is looked for after the last bracket.
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
-    except (OSError, IndexError):
-        return True  # a system without /proc
 
 
 def read(engine: Engine, account: str) -> DeskStatus:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from workbench.errors import LeaseLost, PipelineError
 from workbench.store import audit
 from workbench.store.engine import transaction
+from workbench.store.processes import process_runs
 from workbench.store.schema import new_id, utc_now
 from workbench.store.tables.pipeline import PipelineRunRow, Status, StepRunRow
 from workbench.trace import trace_id
@@ -274,13 +275,7 @@ class RunStore:
         _host, pid, place, _mark = row.holder.split(":")
         if place != _place():
             return True
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            return False  # same machine, and the process is gone: no need to wait for the heartbeat to age
-        except PermissionError:
-            return True
-        return True
+        return process_runs(int(pid))  # same machine: no need to wait for the heartbeat to age
 
 
 def _audit(session: Session, run_id: str, action: str, after: dict[str, Any]) -> None:
