@@ -123,11 +123,15 @@ class Bench:
     # -- arena --------------------------------------------------------------------------------------------------------
 
     def decide(self, known: History | MarketView, *, symbols: Sequence[str] | None = None) -> list[Decision]:
-        """Let the analysts debate each symbol as of the moment of `known`; asked again, the stored decisions return."""
-        from workbench.arena.decisions import decide_all
+        """Let the analysts debate each symbol as of the moment of `known`; asked again, the stored decisions return.
+
+        Earlier decisions whose horizon is over by then, and that led to nothing, are marked expired.
+        """
+        from workbench.arena.decisions import decide_all, expire
         from workbench.market.history import History
 
         view = known.view() if isinstance(known, History) else known
+        expire(self.workspace, view.as_of)
         return decide_all(view, workspace=self.workspace, symbols=symbols)
 
     def decisions_table(self, decisions: Sequence[Decision]) -> pd.DataFrame:

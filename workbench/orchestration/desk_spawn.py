@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from workbench.trace import ENVIRONMENT, trace_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from workbench.store.workspace import Workspace
 
 BrokerKind = Literal["local", "alpaca-paper", "alpaca-live"]
@@ -45,6 +47,9 @@ def spawn(
         "WORKBENCH_ALPACA_SECRET_KEY": keys[1],
         "WORKBENCH_DATABASE_URL": workspace.engine.url.render_as_string(hide_password=False),
         "WORKBENCH_VINTAGES_URL": workspace.vintages_url,
+        # The local exchange is on this machine: a proxy that the environment names has no way to it.
+        "NO_PROXY": _without_proxy(os.environ),
+        "no_proxy": _without_proxy(os.environ),
     }
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
@@ -64,3 +69,9 @@ def stem(account: str) -> str:
 def tail(log: Path) -> str:
     """The last lines of a log, for a message."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else "(no log)"
+
+
+def _without_proxy(environment: Mapping[str, str]) -> str:
+    """The hosts that are reached directly: those that the environment names, and this machine."""
+    named = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
+    return ",".join(dict.fromkeys([*filter(None, named.split(",")), "127.0.0.1", "localhost"]))
