@@ -68,7 +68,7 @@ def _database(admin, *, template):
 def database_url(request, tmp_path):
     """A fresh database on each engine: tests that use this run twice."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'test.db'}"
+        return f"sqlite:///{tmp_path / 'home' / 'workbench.db'}"
     return request.getfixturevalue("postgresql_url")
 
 
@@ -89,15 +89,7 @@ def engine(database_url):
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    """A workspace on SQLite, empty."""
-    opened = Workspace.open(tmp_path / "home")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def any_workspace(tmp_path, database_url):
+def workspace(tmp_path, database_url):
     """An empty workspace on each database: tests that use this run twice."""
     opened = Workspace.open(tmp_path / "home", database_url=database_url)
     yield opened

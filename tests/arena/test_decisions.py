@@ -40,9 +40,9 @@ def count(workspace, table):
         return session.scalar(select(func.count()).select_from(table))
 
 
-def test_a_decision_says_everything_and_survives_the_store(any_workspace, draw_view):
+def test_a_decision_says_everything_and_survives_the_store(workspace, draw_view):
     view = draw_view()
-    decision = decide("S00", view, workspace=any_workspace)
+    decision = decide("S00", view, workspace=workspace)
     assert not decision.reused
     assert decision.symbol == "S00"
     assert decision.as_of == view.as_of
@@ -58,19 +58,19 @@ def test_a_decision_says_everything_and_survives_the_store(any_workspace, draw_v
         (round_, name) for round_ in (0, 1) for name in ("bear", "bull", "risk")
     ]
     assert set(decision.evidence) <= EvidencePack.of(view, "S00").ids
-    assert stored(any_workspace) == [dataclasses.replace(decision, reused=True)]
-    assert pack(any_workspace, decision.pack_hash) == EvidencePack.of(view, "S00")
+    assert stored(workspace) == [dataclasses.replace(decision, reused=True)]
+    assert pack(workspace, decision.pack_hash) == EvidencePack.of(view, "S00")
 
 
-def test_asking_again_returns_the_stored_decision_without_a_debate(any_workspace, draw_view, scripted):
+def test_asking_again_returns_the_stored_decision_without_a_debate(workspace, draw_view, scripted):
     analysts = [scripted("a", 0.6), scripted("b", 0.6)]
-    first = decide_all(draw_view(), workspace=any_workspace, analysts=analysts)
-    again = decide_all(draw_view(), workspace=any_workspace, analysts=analysts[::-1])
+    first = decide_all(draw_view(), workspace=workspace, analysts=analysts)
+    again = decide_all(draw_view(), workspace=workspace, analysts=analysts[::-1])
     assert [decision.reused for decision in first] == [False] * 6
     assert again == [dataclasses.replace(decision, reused=True) for decision in first]
     assert analysts[0].calls == 6
-    assert (count(any_workspace, DecisionRow), count(any_workspace, EvidencePackRow)) == (6, 6)
-    assert count(any_workspace, AnalystViewRow) == 6 * 2 * 2
+    assert (count(workspace, DecisionRow), count(workspace, EvidencePackRow)) == (6, 6)
+    assert count(workspace, AnalystViewRow) == 6 * 2 * 2
 
 
 def test_another_moment_configuration_horizon_or_evidence_is_another_decision(workspace, draw_view):
@@ -102,7 +102,7 @@ def test_a_batch_asks_only_for_what_is_missing_and_keeps_the_order(workspace, dr
     assert batch[1].id == one.id
 
 
-def test_concurrent_writers_end_with_one_decision_each(any_workspace, draw_view, scripted):
+def test_concurrent_writers_end_with_one_decision_each(workspace, draw_view, scripted):
     """Eight askers whose analysts even disagree; whoever wrote first is right for all of them."""
     view, askers = draw_view(), 8
     together = threading.Barrier(askers)
@@ -118,18 +118,18 @@ def test_concurrent_writers_end_with_one_decision_each(any_workspace, draw_view,
     def ask(number):
         analysts = [Late("a", 0.5 + number / 100), scripted("b", 0.6)]
         names = view.symbols if number % 2 else view.symbols[::-1]
-        return {d.symbol: d for d in decide_all(view, workspace=any_workspace, symbols=names, analysts=analysts)}
+        return {d.symbol: d for d in decide_all(view, workspace=workspace, symbols=names, analysts=analysts)}
 
     with ThreadPoolExecutor(askers) as pool:
         answers = list(pool.map(ask, range(askers)))
-    kept = {decision.symbol: decision for decision in stored(any_workspace)}
-    assert len(kept) == count(any_workspace, DecisionRow) == count(any_workspace, EvidencePackRow) == 6
-    assert count(any_workspace, AnalystViewRow) == 6 * 2 * 2
+    kept = {decision.symbol: decision for decision in stored(workspace)}
+    assert len(kept) == count(workspace, DecisionRow) == count(workspace, EvidencePackRow) == 6
+    assert count(workspace, AnalystViewRow) == 6 * 2 * 2
     for answer in answers:
         assert {s: dataclasses.replace(d, reused=True) for s, d in answer.items()} == kept
     for symbol in view.symbols:
         assert sum(not answer[symbol].reused for answer in answers) == 1
-    with transaction(any_workspace.engine) as session:
+    with transaction(workspace.engine) as session:
         proposed = session.scalars(select(AuditRow).where(AuditRow.action == "proposed")).all()
     assert sorted(row.entity_id for row in proposed) == sorted(decision.id for decision in kept.values())
 
@@ -148,24 +148,24 @@ def test_an_analyst_that_raises_ends_in_an_abstention_that_names_it(workspace, d
     assert any("ConnectionError: no route" in reason.text for reason in stored(workspace)[0].reasons)
 
 
-def test_cost_and_label_are_kept(any_workspace, draw_view, scripted):
+def test_cost_and_label_are_kept(workspace, draw_view, scripted):
     analysts = [
         scripted("a", 0.6, cost=Decimal("0.000123"), kind="modelled"),
         scripted("b", 0.6),
         scripted("r", 0.6, role=Role.RISK),
     ]
-    decide("S00", draw_view(), workspace=any_workspace, analysts=analysts)
-    (kept,) = stored(any_workspace)
+    decide("S00", draw_view(), workspace=workspace, analysts=analysts)
+    (kept,) = stored(workspace)
     assert kept.cost == Decimal("0.000246")
     assert kept.label == "modelled+rules"
     assert kept.views[0].cost == Decimal("0.000123")
 
 
-def test_rows_carry_the_trace_and_the_audit_who_proposed(any_workspace, draw_view, monkeypatch):
+def test_rows_carry_the_trace_and_the_audit_who_proposed(workspace, draw_view, monkeypatch):
     monkeypatch.setenv("WORKBENCH_ACTOR", "tester")
     with tracing("5" * 32):
-        decision = decide("S00", draw_view(), workspace=any_workspace)
-    with transaction(any_workspace.engine) as session:
+        decision = decide("S00", draw_view(), workspace=workspace)
+    with transaction(workspace.engine) as session:
         assert session.scalars(select(DecisionRow.trace_id)).all() == ["5" * 32]
         assert session.scalars(select(EvidencePackRow.trace_id)).all() == ["5" * 32]
         (audit,) = session.scalars(select(AuditRow)).all()
@@ -175,53 +175,53 @@ def test_rows_carry_the_trace_and_the_audit_who_proposed(any_workspace, draw_vie
 
 
 @pytest.mark.parametrize("end", ["executed", "rejected", "expired"])
-def test_a_status_goes_forward_once_and_is_audited(any_workspace, draw_view, end):
-    decision = decide("S00", draw_view(), workspace=any_workspace)
-    assert mark(any_workspace, decision.id, end, because="intent 7").status == end
-    assert mark(any_workspace, decision.id, end).status == end  # the same again changes nothing
+def test_a_status_goes_forward_once_and_is_audited(workspace, draw_view, end):
+    decision = decide("S00", draw_view(), workspace=workspace)
+    assert mark(workspace, decision.id, end, because="intent 7").status == end
+    assert mark(workspace, decision.id, end).status == end  # the same again changes nothing
     for other in {*Status} - {Status(end)}:
         with pytest.raises(ArenaError, match=f"is {end} and cannot become {other}"):
-            mark(any_workspace, decision.id, other)
-    with transaction(any_workspace.engine) as session:
+            mark(workspace, decision.id, other)
+    with transaction(workspace.engine) as session:
         (audit,) = session.scalars(select(AuditRow).where(AuditRow.action == end)).all()
         assert session.get(DecisionRow, decision.id).version == 2
     assert (audit.before, audit.after) == ({"status": "proposed"}, {"status": end, "because": "intent 7"})
-    again = decide("S00", draw_view(), workspace=any_workspace)
+    again = decide("S00", draw_view(), workspace=workspace)
     assert (again.reused, again.status) == (True, end)
 
 
-def test_who_marks_second_sees_what_the_first_did(any_workspace, draw_view):
-    decision = decide("S00", draw_view(), workspace=any_workspace)
+def test_who_marks_second_sees_what_the_first_did(workspace, draw_view):
+    decision = decide("S00", draw_view(), workspace=workspace)
     with ThreadPoolExecutor(1) as pool:
-        with transaction(any_workspace.engine) as session:
+        with transaction(workspace.engine) as session:
             session.get(DecisionRow, decision.id).status = "executed"
             session.flush()
-            second = pool.submit(mark, any_workspace, decision.id, "rejected")
+            second = pool.submit(mark, workspace, decision.id, "rejected")
             time.sleep(0.2)  # it waits for this transaction
             assert not second.done()
         with pytest.raises(ArenaError, match="is executed and cannot become rejected"):
             second.result(timeout=20)
-    assert stored(any_workspace)[0].status == "executed"
+    assert stored(workspace)[0].status == "executed"
 
 
-def test_decisions_expire_when_their_horizon_is_over(any_workspace, draw_view):
+def test_decisions_expire_when_their_horizon_is_over(workspace, draw_view):
     view = draw_view()
-    short = decide("S00", view, workspace=any_workspace, horizon=1)
-    long = decide("S00", view, workspace=any_workspace, horizon=10)
-    done = decide("S01", view, workspace=any_workspace, horizon=1)
-    mark(any_workspace, done.id, "executed")
+    short = decide("S00", view, workspace=workspace, horizon=1)
+    long = decide("S00", view, workspace=workspace, horizon=10)
+    done = decide("S01", view, workspace=workspace, horizon=1)
+    mark(workspace, done.id, "executed")
     close = sessions.closes("XNYS", "2015-07-01")
     assert short.expires == close
-    assert expire(any_workspace, close - pd.Timedelta(minutes=1)) == []
-    assert [decision.id for decision in expire(any_workspace, close)] == [short.id]
-    assert expire(any_workspace, close) == []
-    assert {decision.id: decision.status for decision in stored(any_workspace)} == {
+    assert expire(workspace, close - pd.Timedelta(minutes=1)) == []
+    assert [decision.id for decision in expire(workspace, close)] == [short.id]
+    assert expire(workspace, close) == []
+    assert {decision.id: decision.status for decision in stored(workspace)} == {
         short.id: "expired",
         long.id: "proposed",
         done.id: "executed",
     }
     with pytest.raises(ParameterError, match="timezone"):
-        expire(any_workspace, pd.Timestamp("2015-07-01"))
+        expire(workspace, pd.Timestamp("2015-07-01"))
 
 
 def test_stored_decisions_can_be_asked_for(workspace, draw_view):
@@ -250,15 +250,15 @@ def test_wrong_questions_are_refused(workspace, draw_view):
     assert count(workspace, DecisionRow) == 0
 
 
-def test_a_pack_that_was_changed_in_the_store_is_noticed(any_workspace, draw_view):
-    decision = decide("S00", draw_view(), workspace=any_workspace)
-    with any_workspace.engine.begin() as connection:
+def test_a_pack_that_was_changed_in_the_store_is_noticed(workspace, draw_view):
+    decision = decide("S00", draw_view(), workspace=workspace)
+    with workspace.engine.begin() as connection:
         body = text("UPDATE evidence_pack SET body = REPLACE(CAST(body AS TEXT), 'S05', 'S06')")
         if connection.dialect.name == "postgresql":
             body = text("UPDATE evidence_pack SET body = REPLACE(body::text, 'S05', 'S06')::json")
         connection.execute(body)
     with pytest.raises(StoreError, match="was changed after it was stored"):
-        pack(any_workspace, decision.pack_hash)
+        pack(workspace, decision.pack_hash)
 
 
 def test_the_configuration_is_hashed_without_regard_to_order():

@@ -21,10 +21,10 @@ HISTORY = random_history(seed=21)
 
 
 @pytest.fixture
-def asked(any_workspace):
+def asked(workspace):
     """Two strategies and the benchmark, run in a workspace."""
     strategies = (SmaCross(fast=3, slow=10), SmaCross(fast=10, slow=40), BuyAndHold())
-    return any_workspace, [run(strategy, HISTORY, workspace=any_workspace) for strategy in strategies]
+    return workspace, [run(strategy, HISTORY, workspace=workspace) for strategy in strategies]
 
 
 def test_the_table_agrees_with_the_runs(asked):

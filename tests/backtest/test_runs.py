@@ -45,9 +45,9 @@ def stored(workspace):
 
 
 class TestAnswer:
-    def test_it_repeats_the_question_and_says_everything_about_itself(self, any_workspace):
+    def test_it_repeats_the_question_and_says_everything_about_itself(self, workspace):
         with tracing("a" * 32):
-            answer = run(FAST, HISTORY, workspace=any_workspace, costs=Costs(fee=0.001))
+            answer = run(FAST, HISTORY, workspace=workspace, costs=Costs(fee=0.001))
         assert (answer.kind, answer.title, answer.label) == (
             "backtest",
             "sma_cross(fast=5, slow=20)",
@@ -58,7 +58,7 @@ class TestAnswer:
         assert answer.config["execution_price"] == "next_open"
         assert answer.provenance["versions"]["vectorbt"] == "1.2.0"
         assert answer.provenance["data"]["synthetic"] is True
-        row = stored(any_workspace)[0]
+        row = stored(workspace)[0]
         assert (row.id, row.config_hash, row.status, row.trace_id) == (answer.id, answer.config_hash, "DONE", "a" * 32)
         assert (row.strategy, row.params, row.data_source) == ("sma_cross", {"fast": 5, "slow": 20}, "synthetic")
         assert (row.start, row.end) == (str(HISTORY.study.start.date()), str(HISTORY.study.end.date()))
@@ -95,15 +95,15 @@ class TestAnswer:
 
 
 class TestReuse:
-    def test_the_identical_question_is_answered_from_the_store(self, any_workspace):
-        first = run(FAST, HISTORY, workspace=any_workspace)
-        second = run(SmaCross(fast=5, slow=20), random_history(seed=1), workspace=any_workspace)
+    def test_the_identical_question_is_answered_from_the_store(self, workspace):
+        first = run(FAST, HISTORY, workspace=workspace)
+        second = run(SmaCross(fast=5, slow=20), random_history(seed=1), workspace=workspace)
         assert (first.reused, second.reused) == (False, True)
         assert dataclasses.replace(second, reused=False, tables={}) == dataclasses.replace(first, tables={})
         assert "stored answer" in repr(second)
         for name, table in first.tables.items():
             pd.testing.assert_frame_equal(second.table(name), table, check_freq=False)
-        assert len(stored(any_workspace)) == 1
+        assert len(stored(workspace)) == 1
 
     def test_every_part_of_the_question_makes_another_one(self, workspace):
         nudged = Bars(**{name: frame.copy() for name, frame in HISTORY.bars})
@@ -178,18 +178,18 @@ class Moody(Strategy):
 
 
 class TestFailure:
-    def test_a_failed_run_says_why_and_asking_again_tries_again(self, any_workspace):
+    def test_a_failed_run_says_why_and_asking_again_tries_again(self, workspace):
         Moody.mood[:] = [ZeroDivisionError("division by zero")]
         with pytest.raises(BacktestError, match=r"moody\(\) stopped with ZeroDivisionError: division by zero"):
-            run(Moody(), HISTORY, workspace=any_workspace)
-        row = stored(any_workspace)[0]
+            run(Moody(), HISTORY, workspace=workspace)
+        row = stored(workspace)[0]
         assert (row.status, row.error_code, row.summary, row.artifacts) == ("FAILED", "WB500", None, None)
         assert "ZeroDivisionError" in row.error
         Moody.mood[:] = [lambda history: history.close * np.nan]
-        again = run(Moody(), HISTORY, workspace=any_workspace)
-        row = stored(any_workspace)[0]
+        again = run(Moody(), HISTORY, workspace=workspace)
+        row = stored(workspace)[0]
         assert (row.id, row.status, row.error_code, row.error) == (again.id, "DONE", None, None)
-        with transaction(any_workspace.engine) as session:
+        with transaction(workspace.engine) as session:
             steps = session.scalars(select(AuditRow.action).where(AuditRow.entity_id == row.id)).all()
         assert sorted(steps) == ["DONE", "FAILED", "RUNNING", "RUNNING"]
 
@@ -226,12 +226,12 @@ class TestFailure:
 
 
 class TestRace:
-    def test_of_many_asking_at_once_one_answers(self, any_workspace):
+    def test_of_many_asking_at_once_one_answers(self, workspace):
         answers, together = [], threading.Barrier(4)
 
         def ask():
             together.wait()
-            answers.append(run(FAST, HISTORY, workspace=any_workspace))
+            answers.append(run(FAST, HISTORY, workspace=workspace))
 
         threads = [threading.Thread(target=ask) for _ in range(4)]
         for thread in threads:
@@ -240,9 +240,9 @@ class TestRace:
             thread.join()
         assert len({answer.id for answer in answers}) == 1
         assert sorted(answer.reused for answer in answers) == [False, True, True, True]
-        assert len(stored(any_workspace)) == 1
+        assert len(stored(workspace)) == 1
 
-    def test_two_processes_end_with_one_row(self, any_workspace):
+    def test_two_processes_end_with_one_row(self, workspace):
         row = {**ONE_ROW, "config_hash": "f" * 64}
         code = (
             "import json, sys, time\n"
@@ -257,14 +257,14 @@ class TestRace:
             "print(claimed.id, claimed.mine)\n"
             "engine.dispose()\n"
         )
-        url = any_workspace.engine.url.render_as_string(hide_password=False)
+        url = workspace.engine.url.render_as_string(hide_password=False)
         command = [sys.executable, "-c", code, url, json.dumps(row)]
         processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         said = sorted(process.communicate(timeout=120)[0].split() for process in processes)
         assert [process.returncode for process in processes] == [0, 0]
         assert said[0][0] == said[1][0]
         assert sorted(line[1] for line in said) == ["False", "True"]
-        assert [(found.status, found.summary) for found in stored(any_workspace)] == [("DONE", {"sharpe": 1.0})]
+        assert [(found.status, found.summary) for found in stored(workspace)] == [("DONE", {"sharpe": 1.0})]
 
     def _abandon(self, workspace, owner):
         """Leave a RUNNING row behind, as a killed process does."""
@@ -275,12 +275,12 @@ class TestRace:
         (workspace.artifacts / answer.id / "run.json").unlink()
         return answer
 
-    def test_the_claim_of_a_dead_process_is_taken_over(self, any_workspace):
+    def test_the_claim_of_a_dead_process_is_taken_over(self, workspace):
         dead = subprocess.Popen([sys.executable, "-c", ""])
         dead.wait()
-        left = self._abandon(any_workspace, ledger._me().rpartition("/")[0] + f"/{dead.pid}")
-        again = run(FAST, HISTORY, workspace=any_workspace)
-        assert (again.id, again.reused, stored(any_workspace)[0].status) == (left.id, False, "DONE")
+        left = self._abandon(workspace, ledger._me().rpartition("/")[0] + f"/{dead.pid}")
+        again = run(FAST, HISTORY, workspace=workspace)
+        assert (again.id, again.reused, stored(workspace)[0].status) == (left.id, False, "DONE")
 
     def test_a_silent_owner_elsewhere_is_waited_for_but_not_for_ever(self, workspace):
         left = self._abandon(workspace, "another-machine/1")
@@ -288,17 +288,17 @@ class TestRace:
         claimed = ledger.claim(workspace.engine, values, complete=lambda _: False, patience=0.2)
         assert (claimed.id, claimed.mine) == (left.id, True)
 
-    def test_a_claim_that_was_taken_over_writes_nothing(self, any_workspace):
-        left = self._abandon(any_workspace, "another-machine/1")
-        with transaction(any_workspace.engine) as session:
+    def test_a_claim_that_was_taken_over_writes_nothing(self, workspace):
+        left = self._abandon(workspace, "another-machine/1")
+        with transaction(workspace.engine) as session:
             late = ledger.Claim(left.id, mine=True, version=session.get(BacktestRunRow, left.id).version)
         taken = ledger.claim(
-            any_workspace.engine, {"config_hash": left.config_hash}, complete=lambda _: False, patience=0.0
+            workspace.engine, {"config_hash": left.config_hash}, complete=lambda _: False, patience=0.0
         )
-        ledger.give_up(any_workspace.engine, late, "FAILED", error_code="WB500", error="late", runtime_s=1.0)
-        assert stored(any_workspace)[0].status == "RUNNING"
-        ledger.finish(any_workspace.engine, taken, summary={"sharpe": 1.0}, artifacts="here", runtime_s=1.0)
-        assert (stored(any_workspace)[0].status, stored(any_workspace)[0].summary) == ("DONE", {"sharpe": 1.0})
+        ledger.give_up(workspace.engine, late, "FAILED", error_code="WB500", error="late", runtime_s=1.0)
+        assert stored(workspace)[0].status == "RUNNING"
+        ledger.finish(workspace.engine, taken, summary={"sharpe": 1.0}, artifacts="here", runtime_s=1.0)
+        assert (stored(workspace)[0].status, stored(workspace)[0].summary) == ("DONE", {"sharpe": 1.0})
 
     def test_a_row_that_the_database_refuses_is_an_error_not_an_endless_wait(self, workspace):
         from sqlalchemy.exc import IntegrityError

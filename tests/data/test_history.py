@@ -28,8 +28,8 @@ class Tampered(BundledSource):
         return self.change(super().bars(symbols, **asked))
 
 
-def test_collect_brings_the_study_and_its_warm_up(any_workspace):
-    collected = history.collect(SHORT, workspace=any_workspace, source=open_source("bundled"))
+def test_collect_brings_the_study_and_its_warm_up(workspace):
+    collected = history.collect(SHORT, workspace=workspace, source=open_source("bundled"))
     days = sessions.sessions("XNYS", "1990-01-02", "2015-06-30")
     first = days[days.get_loc(pd.Timestamp("2015-01-02")) - 300]
     assert collected.dataset == "bars/1d/bundled"
@@ -45,15 +45,15 @@ def test_collect_brings_the_study_and_its_warm_up(any_workspace):
     assert "real" in repr(collected)
 
 
-def test_collecting_twice_changes_nothing(any_workspace):
-    history.collect(SHORT, workspace=any_workspace)
-    files = Vintages(any_workspace.vintages_url).files("bars/1d/bundled")
-    before = history.load(SHORT, workspace=any_workspace).provenance
-    again = history.collect(SHORT, workspace=any_workspace)
+def test_collecting_twice_changes_nothing(workspace):
+    history.collect(SHORT, workspace=workspace)
+    files = Vintages(workspace.vintages_url).files("bars/1d/bundled")
+    before = history.load(SHORT, workspace=workspace).provenance
+    again = history.collect(SHORT, workspace=workspace)
     assert again.new_rows == 0
     assert len(again.coverage) == 2
-    assert Vintages(any_workspace.vintages_url).files("bars/1d/bundled") == files
-    assert history.load(SHORT, workspace=any_workspace).provenance == before
+    assert Vintages(workspace.vintages_url).files("bars/1d/bundled") == files
+    assert history.load(SHORT, workspace=workspace).provenance == before
 
 
 def test_load_gives_the_bars_of_the_source(workspace):
@@ -137,20 +137,20 @@ def test_load_answers_with_what_was_known_then(workspace):
     assert later.provenance["fingerprint"] != before.provenance["fingerprint"]
 
 
-def test_impossible_rows_do_not_reach_the_store(any_workspace):
+def test_impossible_rows_do_not_reach_the_store(workspace):
     def spoil(rows):
         rows.loc[rows["session"] == pd.Timestamp("2015-03-16"), "close"] = -1.0
         return rows
 
-    collected = history.collect(SHORT, workspace=any_workspace, source=Tampered(spoil))
+    collected = history.collect(SHORT, workspace=workspace, source=Tampered(spoil))
     assert collected.quarantined == 2
     assert sorted(collected.findings["kind"]) == ["bad-price", "bad-price", "gap", "gap"]
     assert collected.coverage["missing"].tolist() == [1, 1]
-    close = history.load(SHORT, workspace=any_workspace).close
+    close = history.load(SHORT, workspace=workspace).close
     assert close.loc["2015-03-16"].isna().all()
     assert close.drop(pd.Timestamp("2015-03-16")).notna().all().all()
-    history.collect(SHORT, workspace=any_workspace, source=Tampered(spoil))
-    with transaction(any_workspace.engine) as session:
+    history.collect(SHORT, workspace=workspace, source=Tampered(spoil))
+    with transaction(workspace.engine) as session:
         assert session.scalar(select(func.count()).select_from(QualityFindingRow)) == 4
 
 

@@ -21,46 +21,46 @@ def audit(workspace):
     return [(row.entity_id, row.action, row.before, row.after) for row in rows]
 
 
-def test_members_are_those_of_the_moment(any_workspace):
-    assert universe.define(any_workspace, "tech", ["MSFT", "AAPL"], entered="2013-01-02", reason="start") == 2
-    assert universe.define(any_workspace, "tech", "AMD", entered="2015-06-01", reason="grown") == 1
-    assert universe.leave(any_workspace, "tech", "MSFT", left="2016-01-04", reason="rotation") == 1
-    assert universe.members(any_workspace, "tech", at("2013-01-01")) == ()
-    assert universe.members(any_workspace, "tech", at("2013-01-02")) == ("AAPL", "MSFT")
-    assert universe.members(any_workspace, "tech", at("2015-06-01")) == ("AAPL", "AMD", "MSFT")
-    assert universe.members(any_workspace, "tech", at("2016-01-03T23:59")) == ("AAPL", "AMD", "MSFT")
-    assert universe.members(any_workspace, "tech", at("2016-01-04")) == ("AAPL", "AMD")
-    assert universe.names(any_workspace) == ("tech",)
+def test_members_are_those_of_the_moment(workspace):
+    assert universe.define(workspace, "tech", ["MSFT", "AAPL"], entered="2013-01-02", reason="start") == 2
+    assert universe.define(workspace, "tech", "AMD", entered="2015-06-01", reason="grown") == 1
+    assert universe.leave(workspace, "tech", "MSFT", left="2016-01-04", reason="rotation") == 1
+    assert universe.members(workspace, "tech", at("2013-01-01")) == ()
+    assert universe.members(workspace, "tech", at("2013-01-02")) == ("AAPL", "MSFT")
+    assert universe.members(workspace, "tech", at("2015-06-01")) == ("AAPL", "AMD", "MSFT")
+    assert universe.members(workspace, "tech", at("2016-01-03T23:59")) == ("AAPL", "AMD", "MSFT")
+    assert universe.members(workspace, "tech", at("2016-01-04")) == ("AAPL", "AMD")
+    assert universe.names(workspace) == ("tech",)
 
 
-def test_the_history_keeps_every_stay_and_its_reasons(any_workspace):
-    universe.define(any_workspace, "tech", "AMD", entered="2013-01-02", reason="start")
-    universe.leave(any_workspace, "tech", "AMD", left="2014-01-02", reason="too small")
-    universe.define(any_workspace, "tech", "AMD", entered="2016-01-04", reason="back")
-    stays = universe.history(any_workspace, "tech")
+def test_the_history_keeps_every_stay_and_its_reasons(workspace):
+    universe.define(workspace, "tech", "AMD", entered="2013-01-02", reason="start")
+    universe.leave(workspace, "tech", "AMD", left="2014-01-02", reason="too small")
+    universe.define(workspace, "tech", "AMD", entered="2016-01-04", reason="back")
+    stays = universe.history(workspace, "tech")
     assert stays["symbol"].tolist() == ["AMD", "AMD"]
     assert stays["entered"].tolist() == [at("2013-01-02"), at("2016-01-04")]
     assert stays["left"].iloc[0] == at("2014-01-02")
     assert pd.isna(stays["left"].iloc[1])
     assert stays["reason"].tolist() == ["start", "back"]
     assert stays["left_reason"].iloc[0] == "too small"
-    assert universe.members(any_workspace, "tech", at("2015-01-02")) == ()
+    assert universe.members(workspace, "tech", at("2015-01-02")) == ()
 
 
-def test_saying_it_twice_changes_nothing_and_leaves_no_trace(any_workspace):
+def test_saying_it_twice_changes_nothing_and_leaves_no_trace(workspace):
     for _ in range(2):
-        universe.define(any_workspace, "tech", ["AAPL", "AMD"], entered="2013-01-02", reason="start")
-        universe.leave(any_workspace, "tech", "AMD", left="2014-01-02", reason="out")
-    assert universe.define(any_workspace, "tech", "AAPL", entered="2015-01-02", reason="in anyway") == 0
-    assert len(universe.history(any_workspace, "tech")) == 2
-    assert [action for _, action, _, _ in audit(any_workspace)] == ["enter", "leave"]
+        universe.define(workspace, "tech", ["AAPL", "AMD"], entered="2013-01-02", reason="start")
+        universe.leave(workspace, "tech", "AMD", left="2014-01-02", reason="out")
+    assert universe.define(workspace, "tech", "AAPL", entered="2015-01-02", reason="in anyway") == 0
+    assert len(universe.history(workspace, "tech")) == 2
+    assert [action for _, action, _, _ in audit(workspace)] == ["enter", "leave"]
 
 
-def test_every_change_is_audited_with_before_and_after(any_workspace):
-    universe.define(any_workspace, "tech", ["AAPL", "AMD"], entered="2013-01-02", reason="start")
-    universe.leave(any_workspace, "tech", "AMD", left="2014-01-02", reason="out")
-    universe.leave(any_workspace, "tech", "AMD", left="2013-06-03", reason="earlier than thought")
-    entries = audit(any_workspace)
+def test_every_change_is_audited_with_before_and_after(workspace):
+    universe.define(workspace, "tech", ["AAPL", "AMD"], entered="2013-01-02", reason="start")
+    universe.leave(workspace, "tech", "AMD", left="2014-01-02", reason="out")
+    universe.leave(workspace, "tech", "AMD", left="2013-06-03", reason="earlier than thought")
+    entries = audit(workspace)
     assert entries[0] == (
         "tech",
         "enter",
@@ -68,26 +68,26 @@ def test_every_change_is_audited_with_before_and_after(any_workspace):
         {"symbols": ["AAPL", "AMD"], "entered": "2013-01-02T00:00:00+00:00", "reason": "start"},
     )
     assert [entry[2] for entry in entries[1:]] == [{"AMD": None}, {"AMD": "2014-01-02T00:00:00+00:00"}]
-    assert universe.members(any_workspace, "tech", at("2013-07-01")) == ("AAPL",)
+    assert universe.members(workspace, "tech", at("2013-07-01")) == ("AAPL",)
 
 
-def test_an_earlier_entry_ends_where_the_later_stay_begins(any_workspace):
-    universe.define(any_workspace, "tech", "AAPL", entered="2015-01-02", reason="first study")
-    assert universe.define(any_workspace, "tech", "AAPL", entered="2013-01-02", reason="longer study") == 1
-    stays = universe.history(any_workspace, "tech")
+def test_an_earlier_entry_ends_where_the_later_stay_begins(workspace):
+    universe.define(workspace, "tech", "AAPL", entered="2015-01-02", reason="first study")
+    assert universe.define(workspace, "tech", "AAPL", entered="2013-01-02", reason="longer study") == 1
+    stays = universe.history(workspace, "tech")
     assert stays["left"].tolist()[0] == at("2015-01-02")
-    assert universe.members(any_workspace, "tech", at("2014-01-02")) == ("AAPL",)
-    assert universe.members(any_workspace, "tech", at("2016-01-04")) == ("AAPL",)
+    assert universe.members(workspace, "tech", at("2014-01-02")) == ("AAPL",)
+    assert universe.members(workspace, "tech", at("2016-01-04")) == ("AAPL",)
 
 
-def test_who_is_not_in_cannot_leave(any_workspace):
-    universe.define(any_workspace, "tech", ["AAPL", "AMD"], entered="2013-01-02", reason="start")
+def test_who_is_not_in_cannot_leave(workspace):
+    universe.define(workspace, "tech", ["AAPL", "AMD"], entered="2013-01-02", reason="start")
     with pytest.raises(DataError, match="XOM is not in the universe 'tech'"):
-        universe.leave(any_workspace, "tech", ["AAPL", "XOM"], left="2014-01-02", reason="out")
+        universe.leave(workspace, "tech", ["AAPL", "XOM"], left="2014-01-02", reason="out")
     with pytest.raises(DataError, match="AAPL is not in"):
-        universe.leave(any_workspace, "tech", "AAPL", left="2013-01-02", reason="before it was in")
-    assert universe.members(any_workspace, "tech", at("2015-01-02")) == ("AAPL", "AMD")
-    assert len(audit(any_workspace)) == 1
+        universe.leave(workspace, "tech", "AAPL", left="2013-01-02", reason="before it was in")
+    assert universe.members(workspace, "tech", at("2015-01-02")) == ("AAPL", "AMD")
+    assert len(audit(workspace)) == 1
 
 
 def test_an_unknown_universe_is_named_with_the_nearest(workspace):

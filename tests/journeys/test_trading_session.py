@@ -91,6 +91,7 @@ def start(workspace, account):
     desk.stop(workspace, account.name)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
 def test_a_session_from_wish_to_clean_book_and_the_second_run_changes_nothing(workspace, account, prices, start):
     with tracing(TRACE):
         handle = start()
@@ -142,6 +143,7 @@ def test_a_session_from_wish_to_clean_book_and_the_second_run_changes_nothing(wo
     assert (workspace.home / "desks" / f"{account.name}.log").read_text().count(TRACE) > 10
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
 def test_a_desk_killed_in_the_middle_is_replaced_and_each_intent_has_one_order(workspace, account, prices, start):
     handle = start()
     # Three orders are placed whose answers never come; while the desk waits for the last of them, it is killed.

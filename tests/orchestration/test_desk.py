@@ -492,6 +492,7 @@ def command(workspace, account, *more):
     return [*module, "--home", str(workspace.home), "--account", account, *more]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
 def test_a_process_of_the_desk_ends_with_its_parent_and_a_second_one_is_told_who_has_the_account(
     workspace, exchange, keys, tmp_path
 ):
@@ -533,6 +534,7 @@ def test_a_process_of_the_desk_ends_with_its_parent_and_a_second_one_is_told_who
     assert handle.status().state is DeskState.STOPPED
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
 def test_a_process_with_wrong_keys_fails_and_says_so(workspace, exchange, keys):
     with pytest.raises(ExecutionError, match=r"did not become ready(.|\n)*failed"):
         desk.ensure(workspace, account=keys.name, key_id=keys.key_id, secret_key="wrong", url=exchange.url, timeout=60)

@@ -67,8 +67,12 @@ def three(site):
 
 
 def rows(workspace, kind):
+    """All rows of a table in the order of writing."""
+    key = next(
+        getattr(kind, name) for name in ("position", "happened", "started_at") if getattr(kind, name, None) is not None
+    )
     with transaction(workspace.engine) as session:
-        return session.scalars(select(kind)).all()
+        return session.scalars(select(kind).order_by(key)).all()
 
 
 def test_a_run_is_written_down(three, actors, workspace):
@@ -397,6 +401,7 @@ def gone(pid):
     return False
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
 def test_a_terminated_run_is_cancelled_and_leaves_no_kernel(long_run, workspace):
     process, kernel = long_run
     process.send_signal(signal.SIGTERM)
@@ -412,6 +417,7 @@ def test_a_terminated_run_is_cancelled_and_leaves_no_kernel(long_run, workspace)
     assert executed["metadata"]["workbench"]["status"] == "CANCELLED"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
 def test_a_killed_run_is_taken_over_and_resumed(long_run, workspace, site, tmp_path):
     process, kernel = long_run
     process.kill()

@@ -43,44 +43,44 @@ def ask(workspace, past, *, strategy=MOMENTUM, bot="daily", broker="local"):
     return claim(workspace, strategy, past, bot=bot, broker=broker)
 
 
-def test_a_session_is_claimed_once(any_workspace):
-    first, again = ask(any_workspace, history()), ask(any_workspace, history())
+def test_a_session_is_claimed_once(workspace):
+    first, again = ask(workspace, history()), ask(workspace, history())
     assert first.id == again.id
     assert first.session == "2015-06-30"
     assert first.filled_in == "2015-07-01"
 
 
-def test_the_next_session_continues_the_account_once_the_one_before_is_closed(any_workspace):
-    before = ask(any_workspace, history())
-    finish(any_workspace, before, history())
-    after = ask(any_workspace, history("2015-07-01"))
+def test_the_next_session_continues_the_account_once_the_one_before_is_closed(workspace):
+    before = ask(workspace, history())
+    finish(workspace, before, history())
+    after = ask(workspace, history("2015-07-01"))
     assert after.account == before.account
-    assert continues(any_workspace, after)
-    assert not continues(any_workspace, before)
+    assert continues(workspace, after)
+    assert not continues(workspace, before)
 
 
 @pytest.mark.parametrize("gap", ["2015-07-02", "2015-06-29"])
-def test_a_gap_or_an_earlier_session_opens_a_new_account(any_workspace, gap):
-    before = ask(any_workspace, history())
-    finish(any_workspace, before, history())
-    other = ask(any_workspace, history(gap))
+def test_a_gap_or_an_earlier_session_opens_a_new_account(workspace, gap):
+    before = ask(workspace, history())
+    finish(workspace, before, history())
+    other = ask(workspace, history(gap))
     assert other.account != before.account
-    assert not continues(any_workspace, other)
+    assert not continues(workspace, other)
 
 
-def test_an_unfinished_session_is_not_continued(any_workspace):
-    before = ask(any_workspace, history())
-    after = ask(any_workspace, history("2015-07-01"))
+def test_an_unfinished_session_is_not_continued(workspace):
+    before = ask(workspace, history())
+    after = ask(workspace, history("2015-07-01"))
     assert after.account != before.account
 
 
-def test_another_question_has_another_book(any_workspace):
+def test_another_question_has_another_book(workspace):
     rows = [
-        ask(any_workspace, history()),
-        ask(any_workspace, history(seed=8)),
-        ask(any_workspace, history(initial_cash=5_000)),
-        ask(any_workspace, history(), strategy=build("momentum", top=3)),
-        ask(any_workspace, history(), bot="other"),
+        ask(workspace, history()),
+        ask(workspace, history(seed=8)),
+        ask(workspace, history(initial_cash=5_000)),
+        ask(workspace, history(), strategy=build("momentum", top=3)),
+        ask(workspace, history(), bot="other"),
     ]
     assert len({row.account for row in rows}) == len(rows)
 
@@ -93,17 +93,17 @@ def test_only_the_moment_is_left_out_of_the_chain():
     assert chain(history()) != chain(history(seed=8))
 
 
-def test_a_real_broker_has_one_account(any_workspace):
-    rows = [ask(any_workspace, history(day), broker="alpaca-paper") for day in ("2015-06-30", "2015-07-02")]
+def test_a_real_broker_has_one_account(workspace):
+    rows = [ask(workspace, history(day), broker="alpaca-paper") for day in ("2015-06-30", "2015-07-02")]
     assert {row.account for row in rows} == {"alpaca-paper"}
 
 
-def test_processes_that_race_for_a_session_get_the_same_row(any_workspace):
+def test_processes_that_race_for_a_session_get_the_same_row(workspace):
     found, together = [], threading.Barrier(6)
 
     def race():
         together.wait()
-        found.append(ask(any_workspace, history()).id)
+        found.append(ask(workspace, history()).id)
 
     threads = [threading.Thread(target=race) for _ in range(6)]
     for thread in threads:
@@ -114,14 +114,14 @@ def test_processes_that_race_for_a_session_get_the_same_row(any_workspace):
     assert len(set(found)) == 1
 
 
-def test_closing_twice_keeps_the_first_word_and_the_list_shows_it(any_workspace):
-    row = ask(any_workspace, history())
-    finish(any_workspace, row, history())
-    close(any_workspace, row, answer(row, history()), folder=any_workspace.home / "elsewhere")
-    again = ask(any_workspace, history())
-    assert again.run_folder == str(any_workspace.home)
-    listed = traded(any_workspace)
+def test_closing_twice_keeps_the_first_word_and_the_list_shows_it(workspace):
+    row = ask(workspace, history())
+    finish(workspace, row, history())
+    close(workspace, row, answer(row, history()), folder=workspace.home / "elsewhere")
+    again = ask(workspace, history())
+    assert again.run_folder == str(workspace.home)
+    listed = traded(workspace)
     assert listed[["session", "status", "orders"]].to_dict("records") == [
         {"session": "2015-06-30", "status": "CLOSED", "orders": 2.0}
     ]
-    assert traded(any_workspace, bot="nobody").empty
+    assert traded(workspace, bot="nobody").empty

@@ -59,12 +59,12 @@ def test_packs_and_decisions_do_not_know_the_future(history, place, seed):
     assert_unchanged(lambda known: everything(known.view(after)), history, after=after, seed=seed)
 
 
-def test_a_stored_decision_is_found_again_when_the_future_turned_out_otherwise(any_workspace):
+def test_a_stored_decision_is_found_again_when_the_future_turned_out_otherwise(workspace):
     history, after = HISTORIES[False, 0.0], MOMENTS[3]
-    first = decide_all(history.view(after), workspace=any_workspace)
-    again = decide_all(redraw(history, after=after, seed=3).view(after), workspace=any_workspace)
+    first = decide_all(history.view(after), workspace=workspace)
+    again = decide_all(redraw(history, after=after, seed=3).view(after), workspace=workspace)
     assert again == [dataclasses.replace(decision, reused=True) for decision in first]
-    later = decide_all(history.view(MOMENTS[4]), workspace=any_workspace)
+    later = decide_all(history.view(MOMENTS[4]), workspace=workspace)
     assert not {decision.id for decision in later} & {decision.id for decision in first}
 
 
