@@ -195,7 +195,7 @@ def _failure(job: Job, planned: PlannedStep, result: Executed, status: Status, r
     plan = job.plan
     return kind(
         f"step {planned.name!r} of pipeline {plan.pipeline.name!r} for session {plan.session} "
-        f"{'failed' if status is Status.FAILED else 'was cancelled'}: {reason}. "
+        f"{'failed' if status is Status.FAILED else 'was cancelled'}: {reason.rstrip('.')}. "
         "The pipeline stopped there; the steps finished before it are kept.",
         remedy=f"open {result.path}, and go on with `workbench run {plan.pipeline.name} "
         f"--as-of {plan.as_of} --resume`.",
