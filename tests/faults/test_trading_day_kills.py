@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import func, select
 
@@ -43,16 +43,12 @@ def home(tmp_path):
 
 def live(home):
     """Every process that works on this home, the exchange left out: it is the world, not us."""
-    found = subprocess.run(["pgrep", "-f", str(home)], capture_output=True, text=True, check=False).stdout.split()
-    names = {int(pid): _command(pid) for pid in found if int(pid) != os.getpid()}
-    return [pid for pid, command in names.items() if "workbench.exchange" not in command and "pgrep" not in command]
-
-
-def _command(pid):
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:
-        return ""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if str(home) in words and "workbench.exchange" not in words and process.pid != os.getpid():
+            found.append(process.pid)
+    return found
 
 
 def test_a_day_that_is_killed_again_and_again_places_each_order_once(home):
