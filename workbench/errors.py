@@ -9,7 +9,6 @@ WorkbenchError
 │   ├── NoData               nothing is stored for what was asked
 │   └── BadData              a response failed its checks and was quarantined
 ├── StoreError               the database or the vintages refused
-│   └── StaleVersion         somebody else changed the row first
 ├── BacktestError            a backtest could not be run as asked
 ├── ArenaError               a debate could not be held as asked
 ├── ReportError              a page could not be made as asked; nothing was written
@@ -107,12 +106,6 @@ class StoreError(WorkbenchError):
     """The database or the vintages refused."""
 
     code = "WB400"
-
-
-class StaleVersion(StoreError):
-    """Somebody else changed the row first; nothing was written."""
-
-    code = "WB401"
 
 
 class BacktestError(WorkbenchError):

@@ -134,10 +134,6 @@ class Study:
             seed=self.seed,
         )
 
-    def of_symbols(self, symbols: str | list[str] | tuple[str, ...]) -> Study:
-        """The same question about other symbols."""
-        return dataclasses.replace(self, symbols=_symbols(symbols))
-
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `Study.from_dict` is its inverse."""
         return {

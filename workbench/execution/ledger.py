@@ -70,10 +70,6 @@ class Ledger:
         """Intents whose fate is not known: SENDING, UNKNOWN and UNKNOWN_EXPIRED."""
         return self.intents(states=UNRESOLVED)
 
-    def unfinished(self) -> list[Intent]:
-        """Intents that have not come to an end."""
-        return self.intents(states=[state for state in IntentState if not state.is_end])
-
     def fills(self) -> list[Fill]:
         """Booked fills in the order they happened; busted ones are left out."""
         with transaction(self.engine) as opened:
@@ -82,7 +78,7 @@ class Ledger:
                 .join(IntentRow, IntentRow.id == FillRow.intent_id)
                 .where(FillRow.account == self.account, FillRow.busted_at.is_(None))
             ).all()
-        fills = [_fill(row, cid) for row, cid in found]
+        fills = [fill_of(row, cid) for row, cid in found]
         return sorted(fills, key=lambda fill: (fill.happened, fill.broker_order_id, fill.cum_qty or Decimal(0)))
 
     def last_activity(self) -> str | None:
@@ -156,7 +152,8 @@ class Ledger:
         return select(IntentRow).where(IntentRow.account == self.account)
 
 
-def _fill(row: FillRow, client_order_id: str) -> Fill:
+def fill_of(row: FillRow, client_order_id: str) -> Fill:
+    """A stored execution as a fill of the order with that name."""
     return Fill(
         execution_id=row.execution_id,
         broker_order_id=row.broker_order_id,

@@ -13,8 +13,8 @@ from sqlalchemy import select
 from workbench.errors import NoData, ParameterError
 from workbench.execution.discrepancy import Discrepancy
 from workbench.execution.halts import halt, halted
+from workbench.execution.ledger import fill_of
 from workbench.market.book import Book, Position
-from workbench.market.order import Fill, Side
 from workbench.store import audit
 from workbench.store.engine import transaction
 from workbench.store.schema import utc_now
@@ -46,16 +46,16 @@ class Explained:
 def explained(session: Session, account: str) -> tuple[dict[str, Explained], Decimal]:
     """Per symbol what the booked fills explain, and the cash they moved in all (currency, negative when spent)."""
     rows = session.execute(
-        select(FillRow, IntentRow.bot)
+        select(FillRow, IntentRow.client_order_id, IntentRow.bot)
         .join(IntentRow, FillRow.intent_id == IntentRow.id)
         .where(FillRow.account == account, FillRow.busted_at.is_(None))
         .order_by(FillRow.happened, FillRow.created_at, FillRow.id)
     )
     book = Book(ZERO)
     found: dict[str, Explained] = {}
-    for row, bot in rows:
+    for row, name, bot in rows:
         before = book.positions[row.symbol].qty if row.symbol in book.positions else ZERO
-        book = book.apply(_fill(row))
+        book = book.apply(fill_of(row, name))
         now = book.positions[row.symbol]
         last = found.get(row.symbol, Explained(now))
         found[row.symbol] = Explained(
@@ -256,20 +256,6 @@ def _write(
 def _audit(session: Session, row: PositionRow, action: str, before: Any, after: Any) -> None:
     subject = f"{row.account}/{row.symbol}"[:96]
     audit.record(session, entity="position", entity_id=subject, action=action, before=before, after=after)
-
-
-def _fill(row: FillRow) -> Fill:
-    return Fill(
-        execution_id=row.execution_id,
-        broker_order_id=row.broker_order_id,
-        client_order_id="",
-        symbol=row.symbol,
-        side=Side(row.side),
-        qty=row.qty,
-        price=row.price,
-        happened=row.happened,
-        fee=row.fee,
-    )
 
 
 def _plain(value: Any) -> Any:

@@ -43,6 +43,7 @@ from workbench.trace import get_logger
 if TYPE_CHECKING:
     from workbench.arena.decision import Decision
     from workbench.execution.discrepancy import Reconciliation
+    from workbench.execution.intent import Intent
     from workbench.execution.limits import Limits
     from workbench.market.history import History
     from workbench.settings import Settings
@@ -161,13 +162,16 @@ def trade(
     finally:
         if handle.started:
             handle.stop(timeout=timeout)
-    _mark(workspace, decisions, proposal, account=row.account)
+    mine = {intent.id for intent in proposal.intents}
+    intents = [intent for intent in Ledger(workspace.engine, row.account).intents() if intent.id in mine]
+    _mark(workspace, decisions, intents, proposal)
     run = _answer(
         strategy,
         history,
         row,
-        proposal,
+        intents,
         reconciliation,
+        refusals=proposal.refusals,
         reductions=reductions,
         workspace=workspace,
         runtime_s=time.monotonic() - started,
@@ -255,26 +259,22 @@ def _move_on(url: str, *, account: str, to: pd.Timestamp) -> None:
 def _mark(
     workspace: Workspace,
     decisions: Sequence[Decision],
+    intents: Sequence[Intent],
     proposal: Proposal,
-    *,
-    account: str,
 ) -> None:
-    """Say of each decision what became of it: executed with a fill, rejected by a limit or a veto; else proposed."""
+    """Say of each decision what became of it: executed with a fill, rejected by a limit; else it stays proposed."""
     from workbench.arena.decisions import Status, mark, stored
 
-    mine = {intent.id for intent in proposal.intents}
-    filled = {
-        intent.decision_id
-        for intent in Ledger(workspace.engine, account).intents()
-        if intent.id in mine and intent.filled_qty > 0
-    }
+    filled = {intent.decision_id for intent in intents if intent.filled_qty > 0}
     refused = {refusal["symbol"]: refusal["message"] for refusal in proposal.refusals}
     asked = {decision.id for decision in decisions}
-    for decision in stored(workspace, status=Status.PROPOSED):
+    moments = sorted({decision.as_of for decision in decisions})
+    waiting = [one for as_of in moments for one in stored(workspace, as_of=as_of, status=Status.PROPOSED)]
+    for decision in waiting:
         if decision.id not in asked:
             continue
         if decision.id in filled:
-            mark(workspace, decision.id, Status.EXECUTED, because=f"filled on {account}")
+            mark(workspace, decision.id, Status.EXECUTED, because=f"filled on {proposal.account}")
         elif decision.symbol in refused:
             mark(workspace, decision.id, Status.REJECTED, because=refused[decision.symbol])
 
@@ -283,15 +283,14 @@ def _answer(
     strategy: Strategy,
     history: History,
     row: TradingSessionRow,
-    proposal: Proposal,
+    intents: Sequence[Intent],
     reconciliation: Reconciliation,
     *,
+    refusals: Sequence[dict[str, Any]],
     reductions: pd.DataFrame,
     workspace: Workspace,
     runtime_s: float,
 ) -> Run:
-    mine = {intent.id for intent in proposal.intents}
-    intents = [intent for intent in Ledger(workspace.engine, row.account).intents() if intent.id in mine]
     orders = pd.DataFrame(
         [
             {
@@ -332,7 +331,7 @@ def _answer(
         summary={
             "orders": float(len(orders)),
             "filled": float(sum(intent.state is IntentState.FILLED for intent in intents)),
-            "refused": float(len(proposal.refusals)),
+            "refused": float(len(refusals)),
             "reduced": float(len(reductions)),
             "discrepancies": float(len(reconciliation.discrepancies)),
             "traded_value": float(orders["value"].sum()),
@@ -351,9 +350,7 @@ def _answer(
                 ],
                 columns=["symbol", "client_order_id", "broker_order_id", "decision_id"],
             ),
-            "refusals": pd.DataFrame(
-                list(proposal.refusals), columns=["symbol", "side", "qty", "price", "code", "message"]
-            ),
+            "refusals": pd.DataFrame(list(refusals), columns=["symbol", "side", "qty", "price", "code", "message"]),
             "discrepancies": reconciliation.frame(),
         },
         provenance={"workbench": version("workbench"), "reconciliation": reconciliation.id, **history.provenance},
