@@ -9,7 +9,15 @@ WorkbenchError
 │   ├── NoData               nothing is stored for what was asked
 │   └── BadData              a response failed its checks and was quarantined
 ├── StoreError               the database or the vintages refused
+│   ├── JobCancelled         somebody asked for the job to stop; what was finished is kept
+│   ├── JobLost              another worker has the job now; this one stopped writing
+│   └── VersionConflict      somebody else changed it meanwhile; nothing was overwritten
 ├── BacktestError            a backtest could not be run as asked
+│   ├── BarsRefused          the bars cannot be replayed: empty, too few, unsorted, a price of zero
+│   ├── WeightsRefused       a strategy's weights break their contract
+│   ├── StrategyFailed       the code of a strategy raised
+│   ├── GridRefused          a grid has no cell, or too many
+│   └── ClusterUnavailable   the cluster does not answer, or lost its workers
 ├── ArenaError               a debate could not be held as asked
 ├── ReportError              a page could not be made as asked; nothing was written
 ├── ExecutionError           an order was not placed, or its fate is not known
@@ -108,10 +116,58 @@ class StoreError(WorkbenchError):
     code = "WB400"
 
 
+class JobCancelled(StoreError):
+    """Somebody asked for the job to stop; what was finished is kept."""
+
+    code = "WB410"
+
+
+class JobLost(StoreError):
+    """Another worker has the job now; this one stopped writing."""
+
+    code = "WB411"
+
+
+class VersionConflict(StoreError):
+    """Somebody else changed it meanwhile; nothing was overwritten."""
+
+    code = "WB420"
+
+
 class BacktestError(WorkbenchError):
     """A backtest could not be run as asked."""
 
     code = "WB500"
+
+
+class BarsRefused(BacktestError):
+    """The bars cannot be replayed; nothing was computed."""
+
+    code = "WB501"
+
+
+class WeightsRefused(BacktestError):
+    """A strategy's weights break their contract; nothing was replayed."""
+
+    code = "WB502"
+
+
+class StrategyFailed(BacktestError):
+    """The code of a strategy raised; the message is its own."""
+
+    code = "WB503"
+
+
+class GridRefused(BacktestError):
+    """A grid has no cell, or too many; nothing was computed."""
+
+    code = "WB504"
+
+
+class ClusterUnavailable(BacktestError):
+    """The cluster does not answer, or lost its workers; finished chunks are kept."""
+
+    code = "WB505"
 
 
 class ArenaError(WorkbenchError):

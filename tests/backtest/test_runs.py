@@ -17,7 +17,9 @@ from sqlalchemy import select
 from tests.properties.future import random_history
 from workbench.backtest import ledger, metrics
 from workbench.backtest.costs import Costs
-from workbench.backtest.runs import fingerprint, run
+from workbench.backtest.fill_rules import FillRules
+from workbench.backtest.question import fingerprint
+from workbench.backtest.runs import run
 from workbench.errors import BacktestError, NoData
 from workbench.market.bars import Bars
 from workbench.run import Run
@@ -54,8 +56,8 @@ class TestAnswer:
             "SYNTHETIC · seed 1",
         )
         assert answer.study == HISTORY.study
-        assert answer.config["costs"] == {"fee": 0.001, "slippage": 0.0005}
-        assert answer.config["execution_price"] == "next_open"
+        assert answer.config["costs"] == Costs(fee=0.001).to_dict()
+        assert answer.config["rules"]["execution_price"] == "next_open"
         assert answer.provenance["versions"]["vectorbt"] == "1.2.0"
         assert answer.provenance["data"]["synthetic"] is True
         row = stored(workspace)[0]
@@ -83,7 +85,7 @@ class TestAnswer:
 
     def test_close_only_data_is_filled_at_closes(self, workspace):
         answer = run(BuyAndHold(), random_history(close_only=True), workspace=workspace)
-        assert answer.config["execution_price"] == "next_close"
+        assert answer.config["rules"]["execution_price"] == "next_close"
 
     def test_undefined_numbers_are_none_and_never_zero(self, workspace):
         answer = run(Never(), HISTORY, workspace=workspace)
@@ -114,7 +116,7 @@ class TestReuse:
             (SmaCross(fast=6, slow=20), HISTORY, {}),
             (BuyAndHold(), HISTORY, {}),
             (FAST, HISTORY, {"costs": Costs(fee=0.001)}),
-            (FAST, HISTORY, {"execution_price": "next_close"}),
+            (FAST, HISTORY, {"rules": FillRules(execution_price="next_close")}),
             (FAST, dataclasses.replace(HISTORY, bars=nudged), {}),
             (FAST, dataclasses.replace(HISTORY, study=dataclasses.replace(study, seed=8)), {}),
             (FAST, dataclasses.replace(HISTORY, study=dataclasses.replace(study, initial_cash=5e4)), {}),
@@ -126,7 +128,10 @@ class TestReuse:
 
     def test_where_a_default_is_said_aloud_the_question_is_the_same(self, workspace):
         first = run(FAST, HISTORY, workspace=workspace)
-        assert run(FAST, HISTORY, workspace=workspace, costs=Costs(), execution_price="next_open").id == first.id
+        assert (
+            run(FAST, HISTORY, workspace=workspace, costs=Costs(), rules=FillRules(execution_price="next_open")).id
+            == first.id
+        )
 
     def test_an_answer_whose_artifacts_are_gone_is_computed_again(self, workspace):
         first = run(FAST, HISTORY, workspace=workspace)
@@ -183,7 +188,7 @@ class TestFailure:
         with pytest.raises(BacktestError, match=r"moody\(\) stopped with ZeroDivisionError: division by zero"):
             run(Moody(), HISTORY, workspace=workspace)
         row = stored(workspace)[0]
-        assert (row.status, row.error_code, row.summary, row.artifacts) == ("FAILED", "WB500", None, None)
+        assert (row.status, row.error_code, row.summary, row.artifacts) == ("FAILED", "WB503", None, None)
         assert "ZeroDivisionError" in row.error
         Moody.mood[:] = [lambda history: history.close * np.nan]
         again = run(Moody(), HISTORY, workspace=workspace)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from workbench import sessions
 from workbench.errors import NoData, NotYetKnown
+from workbench.market.actions import Actions
 from workbench.market.view import MarketView
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class History:
         bars: (session × symbol); rows before `study.start` are warm-up, for indicators only.
         label: what the reader must be told about the data, e.g. `"real · adjusted closes"` or `"SYNTHETIC · seed 7"`.
         provenance: source, vintage and fingerprint of the rows, as plain JSON values.
+        actions: dividends, splits and delistings of unadjusted bars; empty where the bars are adjusted.
     """
 
     study: Study
@@ -33,6 +35,7 @@ class History:
     label: str
     synthetic: bool = False
     provenance: dict[str, Any] = field(default_factory=dict)
+    actions: Actions = field(default_factory=Actions)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -74,7 +77,9 @@ class History:
             as_of=min(self.study.as_of, sessions.closes(self.study.venue, day)),
             start=min(self.study.start, day),
         )
-        return dataclasses.replace(self, study=study, bars=self.bars.between(self.sessions[0], day))
+        return dataclasses.replace(
+            self, study=study, bars=self.bars.between(self.sessions[0], day), actions=self.actions.until(day)
+        )
 
     def view(self, as_of: Any = None) -> MarketView:
         """What was known at `as_of` (a date means that session's close); the study's own moment when None.
