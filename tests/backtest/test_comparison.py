@@ -11,8 +11,8 @@ import pytest
 from tests.properties.future import random_history
 from workbench.backtest import ledger, metrics
 from workbench.backtest.costs import Costs
+from workbench.backtest.luck.significance import dsr_of, psr_of
 from workbench.backtest.runs import best, compare, run
-from workbench.backtest.significance import dsr_of, psr_of
 from workbench.errors import BacktestError
 from workbench.run import Run
 from workbench.strategies import BuyAndHold, SmaCross

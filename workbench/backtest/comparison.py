@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.backtest import ledger, metrics, relative, significance
+from workbench.backtest import ledger, metrics
+from workbench.backtest.luck import significance
+from workbench.backtest.metrics import relative
 from workbench.errors import BacktestError
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from workbench.backtest import monte_carlo
 from workbench.backtest.answering import answer
 from workbench.backtest.comparison import best, compare
 from workbench.backtest.costs import Costs
 from workbench.backtest.engine import execution_price_for
 from workbench.backtest.fill_rules import FillRules
+from workbench.backtest.luck import monte_carlo
 from workbench.backtest.question import config_of, provenance_of, row_of
 from workbench.backtest.summary import summarise
 from workbench.backtest.weights import replayed, weights_of

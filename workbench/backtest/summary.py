@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from workbench.backtest import metrics, trades
-from workbench.backtest.significance import psr_of
+from workbench.backtest.luck.significance import psr_of
 
 if TYPE_CHECKING:
     from workbench.backtest.engine import Simulation

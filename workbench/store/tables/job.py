@@ -54,17 +54,3 @@ class JobRow(Table):
     created_at: Mapped[dt.datetime] = mapped_column(default=utc_now, index=True)
     started_at: Mapped[dt.datetime | None]
     ended_at: Mapped[dt.datetime | None]
-
-
-class JobChunkRow(Table):
-    """A finished part of a job: `key` names job question and part, so that a part is never computed twice."""
-
-    __tablename__ = "job_chunk"
-
-    key: Mapped[str] = mapped_column(String(96), primary_key=True)
-    job_key: Mapped[str] = mapped_column(String(64), index=True)
-    number: Mapped[int]
-    cells: Mapped[int]
-    holder: Mapped[str] = mapped_column(String(128))
-    runtime_s: Mapped[float]
-    created_at: Mapped[dt.datetime] = mapped_column(default=utc_now)

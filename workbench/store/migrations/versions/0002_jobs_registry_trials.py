@@ -63,20 +63,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_job_waiting", ["status", "available_at"], unique=False)
 
     op.create_table(
-        "job_chunk",
-        sa.Column("key", sa.String(length=96), nullable=False),
-        sa.Column("job_key", sa.String(length=64), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("cells", sa.Integer(), nullable=False),
-        sa.Column("holder", sa.String(length=128), nullable=False),
-        sa.Column("runtime_s", sa.Double(), nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_job_chunk")),
-    )
-    with op.batch_alter_table("job_chunk", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_job_chunk_job_key"), ["job_key"], unique=False)
-
-    op.create_table(
         "strategy",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("title", sa.String(length=128), nullable=False),

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.backtest import metrics, relative
-from workbench.backtest.significance import psr_of
+from workbench.backtest import metrics
+from workbench.backtest.luck.significance import psr_of
+from workbench.backtest.metrics import relative
 
 ANSWERS = json.loads((Path(__file__).parent.parent / "answers" / "metrics.json").read_text(encoding="utf-8"))
 BACON = ANSWERS["bacon"]

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.backtest import metrics, monte_carlo
-from workbench.backtest.significance import (
+from workbench.backtest import metrics
+from workbench.backtest.luck import monte_carlo
+from workbench.backtest.luck.significance import (
     dsr,
     dsr_of,
     expected_max_sharpe,

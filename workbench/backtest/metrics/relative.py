@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.backtest.metrics import YEAR, ZERO, per_period
+from workbench.backtest.metrics.returns import YEAR, ZERO, per_period
 
 if TYPE_CHECKING:
     import pandas as pd
