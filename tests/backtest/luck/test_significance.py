@@ -22,7 +22,7 @@ from workbench.backtest.luck.significance import (
     psr_of,
 )
 
-PAPERS = json.loads((Path(__file__).parent.parent / "answers" / "metrics.json").read_text(encoding="utf-8"))[
+PAPERS = json.loads((Path(__file__).parents[2] / "answers" / "metrics.json").read_text(encoding="utf-8"))[
     "significance"
 ]
 RETURNS = pd.Series(np.random.default_rng(11).standard_t(5, 1_500) * 0.01 + 0.0006)

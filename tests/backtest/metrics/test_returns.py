@@ -16,7 +16,7 @@ from workbench.backtest import metrics
 from workbench.backtest.luck.significance import psr_of
 from workbench.backtest.metrics import relative
 
-ANSWERS = json.loads((Path(__file__).parent.parent / "answers" / "metrics.json").read_text(encoding="utf-8"))
+ANSWERS = json.loads((Path(__file__).parents[2] / "answers" / "metrics.json").read_text(encoding="utf-8"))
 BACON = ANSWERS["bacon"]
 PORTFOLIO, BENCHMARK = (pd.Series(BACON[name]) for name in ("returns", "benchmark"))
 MONTHLY = {"periods": BACON["periods"]}
