@@ -99,3 +99,9 @@ def test_canonical_json_ignores_order_and_refuses_nan():
 
 def test_sessions_carry_no_frequency():
     assert sessions.sessions("XNYS", "2015-01-02", "2015-06-30").freq is None
+
+
+@pytest.mark.parametrize(("timeframe", "bars"), [("1d", 252), ("1h", 252 * 7), ("5m", 252 * 78), ("1m", 252 * 390)])
+def test_a_year_of_new_york_has_252_sessions_of_six_and_a_half_hours(timeframe, bars):
+    study = Study.of("SYN01", start="2015-06-29", as_of="2015-06-30", source="synthetic", timeframe=timeframe)
+    assert study.bars_per_year == bars

@@ -9,6 +9,7 @@ import functools
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from workbench.errors import StudyError
@@ -72,6 +73,37 @@ def close_times(venue: str, of: pd.DatetimeIndex) -> pd.DatetimeIndex:
             remedy="drop or correct these rows.",
         )
     return pd.DatetimeIndex(calendar.closes.loc[of].array)
+
+
+def of_bars(venue: str, ends: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """The session (timezone-naive midnight) of each intraday bar, given the UTC moment of its end; in the same order."""
+    calendar = _calendar(venue)
+    closes_utc = pd.DatetimeIndex(calendar.closes.array)
+    found = closes_utc.searchsorted(ends.tz_convert("UTC"), side="left")
+    return pd.DatetimeIndex(calendar.sessions.to_numpy()[found])
+
+
+def bar_ends(venue: str, start: Any, end: Any, *, minutes: int) -> pd.DatetimeIndex:
+    """The UTC end of every bar of `minutes` from session `start` to session `end`; the last of a session may be short.
+
+    Bars are counted from the open; a bar that would pass the close ends with it.
+    """
+    calendar = _calendar(venue)
+    rows = calendar.schedule.loc[_midnight(start) : _midnight(end)]
+    opened = pd.DatetimeIndex(rows["open"].array).tz_convert("UTC").tz_localize(None).to_numpy(dtype="datetime64[us]")
+    closed = pd.DatetimeIndex(rows["close"].array).tz_convert("UTC").tz_localize(None).to_numpy(dtype="datetime64[us]")
+    lengths = (closed - opened).astype("timedelta64[m]").astype(int)
+    counts = -(-lengths // minutes)
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + 1
+    ends = np.repeat(opened, counts) + (number * minutes).astype("timedelta64[m]")
+    return pd.DatetimeIndex(np.minimum(ends, np.repeat(closed, counts))).tz_localize("UTC")
+
+
+def minutes_per_session(venue: str) -> int:
+    """Minutes of a regular session: the most frequent length of a session of the venue's calendar."""
+    schedule = _calendar(venue).schedule
+    lengths = (schedule["close"] - schedule["open"]).dt.total_seconds() // 60
+    return int(lengths.mode().iloc[0])
 
 
 def session_of(venue: str, moment: pd.Timestamp) -> pd.Timestamp:

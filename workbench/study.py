@@ -15,7 +15,10 @@ import pandas as pd
 from workbench import sessions
 from workbench.errors import StudyError
 
-TIMEFRAMES = ("1d", "1h", "5m", "1m")
+# Minutes of an intraday bar, by timeframe.
+MINUTES = {"1h": 60, "5m": 5, "1m": 1}
+TIMEFRAMES = ("1d", *MINUTES)
+SESSIONS_PER_YEAR = 252
 _SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.\-^_/]{0,31}")
 
 
@@ -115,6 +118,13 @@ class Study:
     def session(self) -> pd.Timestamp:
         """The newest session that was complete at `as_of`."""
         return sessions.session_of(self.venue, self.as_of)
+
+    @property
+    def bars_per_year(self) -> int:
+        """How many bars a year of 252 regular sessions has: what ratios are annualised with."""
+        if self.timeframe == "1d":
+            return SESSIONS_PER_YEAR
+        return SESSIONS_PER_YEAR * -(-sessions.minutes_per_session(self.venue) // MINUTES[self.timeframe])
 
     @property
     def hash(self) -> str:

@@ -208,9 +208,9 @@ def test_two_seeds_are_two_markets_and_labelled(workspace):
     assert not np.array_equal(*closes)
 
 
-def test_intraday_bars_are_collected_and_read_as_rows(workspace):
+def test_intraday_bars_are_collected_and_read(workspace):
     study = Study.of("SYN01", start="2015-06-29", as_of="2015-06-30", source="synthetic", timeframe="5m")
-    collected = history.collect(study, workspace=workspace, warm_up=1)
+    collected = history.collect(study, workspace=workspace, warm_up=78)  # as many bars as a session has
     assert collected.new_rows == 3 * 78
     assert collected.coverage["sessions"].tolist() == [3]
     half = pd.Timestamp("2015-06-30T16:00", tz="UTC")
@@ -218,8 +218,30 @@ def test_intraday_bars_are_collected_and_read_as_rows(workspace):
         "bars/5m/synthetic-7", ["SYN01"], start=study.end, end=study.end, as_of=half
     )
     assert rows["happened"].max() == half
-    with pytest.raises(DataError, match="one bar per session"):
-        history.load(study, workspace=workspace)
+    loaded = history.load(study, workspace=workspace, warm_up=78)
+    assert (loaded.intraday, len(loaded.sessions), loaded.begins) == (True, 3 * 78, 78)
+    assert loaded.evaluated[0] == pd.Timestamp("2015-06-29T13:35", tz="UTC")  # a bar is stamped with its end
+    assert loaded.sessions[-1] == pd.Timestamp("2015-06-30T20:00", tz="UTC")
+    assert loaded.close.notna().all(axis=None)
+    assert (
+        loaded.close["SYN01"].iloc[-78:].tolist()
+        == Vintages(workspace.vintages_url)
+        .read("bars/5m/synthetic-7", ["SYN01"], start=study.end, end=study.end, as_of=study.as_of)["close"]
+        .tolist()
+    )
+
+
+def test_the_index_of_intraday_bars_follows_early_closes(workspace):
+    study = Study.of("SYN01", start="2015-11-27", as_of="2015-11-30", source="synthetic", timeframe="1h")
+    history.collect(study, workspace=workspace, warm_up=0)
+    loaded = history.load(study, workspace=workspace, warm_up=0)
+    friday = loaded.sessions[loaded.session_of_bar == pd.Timestamp("2015-11-27")]
+    # The day after Thanksgiving closes at 13:00 in New York, 18:00 UTC: bars from 14:30 end at 15:30, 16:30, 17:30, 18:00
+    assert [f"{moment:%H:%M}" for moment in friday] == ["15:30", "16:30", "17:30", "18:00"]
+    assert loaded.ends_session.tolist() == [False] * 3 + [True] + [False] * 6 + [True]
+    assert loaded.close.notna().all(axis=None)
+    assert loaded.until("2015-11-27").sessions[-1] == friday[-1]
+    assert loaded.view().session == pd.Timestamp("2015-11-30")
 
 
 def test_another_source_than_the_study_names_is_refused(workspace):

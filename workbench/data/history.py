@@ -17,6 +17,7 @@ from workbench.market.bars import Bars
 from workbench.market.history import History
 from workbench.store.facts import fingerprint
 from workbench.store.vintages import Vintages
+from workbench.study import MINUTES, SESSIONS_PER_YEAR
 from workbench.trace import get_logger
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def collect(
         study: which symbols, from when to when.
         workspace: where to store.
         source: the supplier; the one the study names when None.
-        warm_up: sessions before `study.start` that are brought too, where the source has them.
+        warm_up: bars before `study.start` that are brought too, where the source has them.
 
     Raises:
         DataError: the source is not the one the study names, or does not know a symbol or the timeframe.
@@ -104,9 +105,9 @@ def load(study: Study, *, workspace: Workspace, warm_up: int = WARM_UP) -> Histo
     """The bars of a study as they were known at `study.as_of`, read from the store and from nowhere else.
 
     Args:
-        study: the question; daily bars only.
+        study: the question.
         workspace: where to read.
-        warm_up: sessions before `study.start` that strategies may use for their indicators. Fewer come where the data
+        warm_up: bars before `study.start` that strategies may use for their indicators. Fewer come where the data
             begins later.
 
     Returns:
@@ -116,13 +117,7 @@ def load(study: Study, *, workspace: Workspace, warm_up: int = WARM_UP) -> Histo
 
     Raises:
         NoData: the range of a symbol was not collected, or nothing was known of it, or the last session is empty.
-        DataError: the timeframe is not `1d`.
     """
-    if study.timeframe != "1d":
-        raise DataError(
-            f"timeframe={study.timeframe!r}: a history has one bar per session; nothing was loaded.",
-            remedy="use timeframe='1d', or read intraday rows with Vintages.read.",
-        )
     source = open_source(study.source, seed=study.seed)
     dataset, first = dataset_of(study), _warm_first(study, warm_up)
     _refuse_uncollected(study, workspace=workspace, dataset=dataset, first=first)
@@ -135,7 +130,7 @@ def load(study: Study, *, workspace: Workspace, warm_up: int = WARM_UP) -> Histo
             remedy=f"drop it from the study, or ask another source than {study.source!r}.",
             missing=missing,
         )
-    index = sessions.sessions(study.venue, rows["session"].min(), study.end)
+    index = _index(study, rows["session"].min())
     if rows["session"].max() < study.end:
         raise NoData(
             f"the newest bar known of these {len(study.symbols)} symbols is of {rows['session'].max().date()}, but the "
@@ -144,7 +139,7 @@ def load(study: Study, *, workspace: Workspace, warm_up: int = WARM_UP) -> Histo
         )
     return History(
         study=study,
-        bars=Bars.from_long(rows, index=index, symbols=study.symbols),
+        bars=Bars.from_long(rows.assign(session=rows[_stamp(study)]), index=index, symbols=study.symbols),
         label=source.label,
         synthetic=source.synthetic,
         provenance={
@@ -156,9 +151,21 @@ def load(study: Study, *, workspace: Workspace, warm_up: int = WARM_UP) -> Histo
             "as_of": study.as_of.isoformat(),
             "rows": len(rows),
             "learned_until": rows["learned"].max().isoformat(),
-            "fingerprint": fingerprint(rows.loc[:, list(DAILY_COLUMNS)]),
+            "fingerprint": fingerprint(rows.loc[:, [*DAILY_COLUMNS, *(["time"] if study.timeframe != "1d" else [])]]),
         },
     )
+
+
+def _index(study: Study, first: pd.Timestamp) -> pd.DatetimeIndex:
+    """Every session from `first` to the study's end; for intraday bars the UTC end of every bar in them."""
+    if study.timeframe == "1d":
+        return sessions.sessions(study.venue, first, study.end)
+    return sessions.bar_ends(study.venue, first, study.end, minutes=MINUTES[study.timeframe])
+
+
+def _stamp(study: Study) -> str:
+    """The column that stamps a bar: its session, or the moment of its end, which is when it is known."""
+    return "session" if study.timeframe == "1d" else "happened"
 
 
 def _source_of(study: Study, source: BarSource | None) -> BarSource:
@@ -175,9 +182,10 @@ def _source_of(study: Study, source: BarSource | None) -> BarSource:
 
 
 def _warm_first(study: Study, warm_up: int) -> pd.Timestamp:
-    """The session `warm_up` sessions before the study starts (the first of the calendar, if there are fewer)."""
+    """The session that lies `warm_up` bars before the study starts (the calendar's first, if there are fewer)."""
     if warm_up < 0:
         raise DataError(f"warm_up={warm_up} must be 0 or greater; nothing was done.", remedy="use e.g. 300.")
+    warm_up = -(-warm_up * SESSIONS_PER_YEAR // study.bars_per_year)
     # Seven days hold at least three sessions, in every year and venue.
     before = sessions.sessions(study.venue, study.start - pd.Timedelta(days=7 * (warm_up // 3 + 1)), study.start)
     return pd.Timestamp(before[max(0, len(before) - 1 - warm_up)])

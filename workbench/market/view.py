@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench import sessions
 from workbench.errors import NoData, NotYetKnown
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class MarketView:
     @property
     def session(self) -> pd.Timestamp:
         """The newest session in the view."""
-        return pd.Timestamp(self.bars.sessions[-1])
+        newest = self.bars.sessions[-1:]
+        return pd.Timestamp(newest[0] if newest.tz is None else sessions.of_bars(self.venue, newest)[0])
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class BuyAndHold(Strategy):
         """Weights (session × symbol), one number per symbol that ever has a price from `study.start` on."""
         close = history.close.to_numpy(dtype=float)
         weights = np.full(close.shape, np.nan)
-        first = int(history.sessions.searchsorted(history.study.start))
+        first = history.begins
         priced = ~np.isnan(close[first:])
         for column in np.flatnonzero(priced.any(axis=0)):
             weights[first + int(priced[:, column].argmax()), column] = 1.0 / close.shape[1]

@@ -65,8 +65,8 @@ class Momentum(Strategy):
         growth = (known.shift(self.skip) / known.shift(self.lookback) - 1.0).to_numpy(dtype=float)
         priced = close.notna().to_numpy()
         weights = np.full(growth.shape, np.nan)
-        ends = np.flatnonzero(month_ends(history.sessions, history.study.venue))
-        first = int(history.sessions.searchsorted(history.study.start))
+        ends = np.flatnonzero(month_ends(history.session_of_bar, history.study.venue) & history.ends_session)
+        first = history.begins
         if first == len(weights):
             return as_weights(weights, history)
         before = ends[ends <= first]

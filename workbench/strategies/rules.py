@@ -108,7 +108,7 @@ class Rules(Strategy):
         Raises:
             NoData: a condition needs a field that the bars do not have, such as ATR on close-only data.
         """
-        first = int(history.sessions.searchsorted(history.study.start))
+        first = history.begins
         share = 1.0 / len(history.symbols)
         wanted = np.full(history.close.shape, np.nan)
         for column, symbol in enumerate(history.symbols):

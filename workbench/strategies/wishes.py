@@ -26,7 +26,7 @@ def emit_changes(wanted: pd.DataFrame, history: History) -> pd.DataFrame:
     weights = np.full(want.shape, np.nan)
     said = np.zeros(want.shape[1])
     silent = True
-    for row in range(int(history.sessions.searchsorted(history.study.start)), len(want)):
+    for row in range(history.begins, len(want)):
         able = speaks[row]
         if able.any() and (silent or bool((want[row, able] != said[able]).any())):
             weights[row, able] = want[row, able]
