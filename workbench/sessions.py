@@ -76,7 +76,7 @@ def close_times(venue: str, of: pd.DatetimeIndex) -> pd.DatetimeIndex:
 
 
 def of_bars(venue: str, ends: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """The session (timezone-naive midnight) of each intraday bar, given the UTC moment of its end; in the same order."""
+    """The session (timezone-naive midnight) of each intraday bar, given the UTC moments of the ends."""
     calendar = _calendar(venue)
     closes_utc = pd.DatetimeIndex(calendar.closes.array)
     found = closes_utc.searchsorted(ends.tz_convert("UTC"), side="left")

@@ -46,11 +46,15 @@ class Strategy(BaseModel):
         """The parameters as plain JSON values."""
         return self.model_dump(mode="json")
 
+    @classmethod
+    def code_hash(cls) -> str:
+        """sha256 (hex) of the source code: what tells an edited idea from the one before."""
+        return hashlib.sha256(_source(cls).encode()).hexdigest()
+
     @property
     def hash(self) -> str:
         """sha256 over name, parameters and source code: an edited idea is another idea."""
-        code = hashlib.sha256(_source(type(self)).encode()).hexdigest()
-        return digest({"name": self.name, "params": self.params, "code": code})
+        return digest({"name": self.name, "params": self.params, "code": self.code_hash()})
 
     @property
     def line(self) -> str:

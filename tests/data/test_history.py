@@ -236,7 +236,7 @@ def test_the_index_of_intraday_bars_follows_early_closes(workspace):
     history.collect(study, workspace=workspace, warm_up=0)
     loaded = history.load(study, workspace=workspace, warm_up=0)
     friday = loaded.sessions[loaded.session_of_bar == pd.Timestamp("2015-11-27")]
-    # The day after Thanksgiving closes at 13:00 in New York, 18:00 UTC: bars from 14:30 end at 15:30, 16:30, 17:30, 18:00
+    # The day after Thanksgiving closes at 13:00 in New York, 18:00 UTC; its bars begin at 14:30.
     assert [f"{moment:%H:%M}" for moment in friday] == ["15:30", "16:30", "17:30", "18:00"]
     assert loaded.ends_session.tolist() == [False] * 3 + [True] + [False] * 6 + [True]
     assert loaded.close.notna().all(axis=None)
