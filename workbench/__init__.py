@@ -20,8 +20,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # for editors and mypy; at run time `__getattr__` loads each name when it is first used
     from workbench.backtest.costs import Costs as Costs
+    from workbench.backtest.fill_rules import FillRules as FillRules
     from workbench.bench import Bench as Bench
     from workbench.bench import open_bench as open  # noqa: A004, F401 - `wb.open()` is how the day begins
+    from workbench.bench import sweep as sweep
     from workbench.errors import WorkbenchError as WorkbenchError
     from workbench.orchestration.outputs import record as record
     from workbench.report import figures as figures
@@ -38,6 +40,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time `__getattr__` loads each 
 _FACE = {
     "Bench": ("workbench.bench", "Bench"),
     "Costs": ("workbench.backtest.costs", "Costs"),
+    "FillRules": ("workbench.backtest.fill_rules", "FillRules"),
     "Run": ("workbench.run", "Run"),
     "Study": ("workbench.study", "Study"),
     "WorkbenchError": ("workbench.errors", "WorkbenchError"),
@@ -49,6 +52,7 @@ _FACE = {
     "record": ("workbench.orchestration.outputs", "record"),
     "show": ("workbench.report.shown", "show"),
     "table": ("workbench.report.tables", "table"),
+    "sweep": ("workbench.bench", "sweep"),
     "tearsheet": ("workbench.report.tearsheet", "tearsheet"),
 }
 

@@ -23,6 +23,8 @@ class Settings(BaseSettings):
         exchange_url: a running local exchange; one is embedded when empty.
         alpaca_key_id, alpaca_secret_key: Alpaca's keys; never printed.
         reconcile_seconds: how often our book is compared with the broker's.
+        compute: where sweeps are computed: `threads` (all cores of this machine), `threads:N`, or the address of a Dask
+            scheduler such as `dask://host:8786`.
         actor: who is named in the audit; the operating system's user when empty.
     """
 
@@ -39,6 +41,7 @@ class Settings(BaseSettings):
     alpaca_key_id: SecretStr = SecretStr("")
     alpaca_secret_key: SecretStr = SecretStr("")
     reconcile_seconds: Annotated[float, Field(gt=0)] = 45.0
+    compute: str = "threads"
     actor: str = ""
 
     @model_validator(mode="after")

@@ -10,8 +10,12 @@ import pytest
 
 from tests.properties.future import random_history
 from workbench.backtest import ledger, metrics
+from workbench.backtest.comparison import returns_of
 from workbench.backtest.costs import Costs
+from workbench.backtest.luck.overfitting import blocks_for, probability_of_overfitting
+from workbench.backtest.luck.reality_check import reality_check
 from workbench.backtest.luck.significance import dsr_of, psr_of
+from workbench.backtest.luck.trials import tried
 from workbench.backtest.runs import best, compare, run
 from workbench.errors import BacktestError
 from workbench.run import Run
@@ -50,11 +54,10 @@ def test_every_strategy_ever_tried_on_the_data_counts(asked):
         run(SmaCross(fast=fast, slow=20), HISTORY, workspace=workspace)
     table = compare(runs, benchmark=runs[-1], workspace=workspace)
     assert table["trials"].tolist() == [6, 6, 6]
-    ratios = np.array(list(ledger.sharpes(workspace.engine, ledger.slice_hash(HISTORY.study)).values())) / math.sqrt(
-        252
-    )
-    expected = dsr_of(runs[0].table("equity")["return"], trials=6, variance=ratios.var(ddof=1))
-    assert table["dsr"].iloc[0] == pytest.approx(expected)
+    found = tried(workspace.engine, ledger.slice_hash(HISTORY.study))
+    assert found.count == 6
+    expected = dsr_of(runs[0].table("equity")["return"], trials=6, variance=found.variance / 252)
+    assert table["dsr"].iloc[0] == pytest.approx(expected, rel=1e-6)
     # without the ledger only the runs at hand are known
     assert compare(runs[:1], benchmark=runs[-1])["trials"].tolist() == [2]
 
@@ -67,19 +70,40 @@ def test_the_same_idea_at_other_costs_is_not_another_trial(asked):
 
 def test_other_data_are_counted_apart(asked):
     workspace, runs = asked
-    later = dataclasses.replace(HISTORY, study=dataclasses.replace(HISTORY.study, start=HISTORY.sessions[320]))
-    other = run(SmaCross(fast=3, slow=10), later, workspace=workspace)
+    other = run(SmaCross(fast=3, slow=10), random_history(seed=22), workspace=workspace)
     table = compare([runs[0], other], benchmark=runs[-1], workspace=workspace)
     assert table["trials"].tolist() == [3, 1]
     assert table["dsr"].iloc[1] == table["psr"].iloc[1]
 
 
-def test_asking_on_another_evening_does_not_forget_the_trials():
-    study = HISTORY.study
-    assert ledger.slice_hash(study) == ledger.slice_hash(dataclasses.replace(study, seed=9, initial_cash=1.0))
-    turned = dataclasses.replace(study, symbols=study.symbols[::-1])
-    assert ledger.slice_hash(study) == ledger.slice_hash(turned)
-    assert ledger.slice_hash(study) != ledger.slice_hash(dataclasses.replace(study, source="bundled"))
+def test_other_years_of_the_same_market_do_not_forget_the_trials(asked):
+    workspace, runs = asked
+    later = dataclasses.replace(HISTORY, study=dataclasses.replace(HISTORY.study, start=HISTORY.sessions[320]))
+    again = run(SmaCross(fast=3, slow=10), later, workspace=workspace)
+    new = run(SmaCross(fast=4, slow=10), later, workspace=workspace)
+    table = compare([again, new], benchmark=runs[-1], workspace=workspace)
+    assert table["trials"].tolist() == [4, 4]
+    assert table[["pbo", "spa_p"]].isna().all(axis=None)  # they do not cover the benchmark's sessions
+
+
+def test_the_choice_among_runs_of_the_same_sessions_is_judged_as_a_whole(asked):
+    workspace, runs = asked
+    more = [run(SmaCross(fast=fast, slow=20), HISTORY, workspace=workspace) for fast in (4, 6)]
+    table = compare([*runs, *more, runs[0]], benchmark=runs[-1], workspace=workspace)
+    judged = [runs[0], runs[1], *more]
+    returns = np.column_stack([returns_of(one).to_numpy() for one in judged])
+    pbo = probability_of_overfitting(returns, blocks=blocks_for(len(returns))).pbo
+    held = returns_of(runs[-1]).to_numpy()
+    spa_p = reality_check(returns, held, seed=HISTORY.study.seed).plain.consistent
+    expected = [pbo, pbo, math.nan, pbo, pbo, math.nan]  # the benchmark and a repeated run are not among the choices
+    assert table["pbo"].tolist() == pytest.approx(expected, nan_ok=True)
+    assert table["spa_p"].dropna().tolist() == [spa_p] * 4
+    assert table["spa_p"].isna().tolist() == [False, False, True, False, False, True]
+
+
+def test_one_run_is_no_choice(asked):
+    _, runs = asked
+    assert compare(runs[:1], benchmark=runs[-1])[["pbo", "spa_p"]].isna().all(axis=None)
 
 
 def answer_with(title, **summary):

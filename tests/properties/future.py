@@ -1,23 +1,27 @@
 """The look-ahead harness: change or cut everything after a moment, ask again, and nothing known by then may differ.
 
-Use it on whatever claims to be causal, e.g. `assert_unchanged(strategy.target_weights, history, after=…, seed=1)`.
+The worlds are those of `workbench audit`. Use it on whatever claims to be causal, e.g.
+`assert_unchanged(strategy.target_weights, history, after=…, seed=1)`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from workbench import sessions
+from workbench.backtest.audit.worlds import redrawn as redraw
+from workbench.backtest.audit.worlds import walk
 from workbench.market.bars import Bars
 from workbench.market.history import History
 from workbench.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+__all__ = ["Leak", "assert_unchanged", "random_history", "redraw"]
 
 
 class Leak(AssertionError):
@@ -35,7 +39,7 @@ def random_history(
 ) -> History:
     """A seeded random market on real sessions of New York: `warm_up` sessions, then those that are evaluated."""
     index = sessions.sessions("XNYS", "2012-01-03", "2016-12-30")[:length]
-    bars = _walk(np.full(len(symbols), 100.0), index, symbols, np.random.default_rng(seed), gaps)
+    bars = walk(np.full(len(symbols), 100.0), index, symbols, np.random.default_rng(seed), gaps=gaps)
     study = Study.of(
         symbols, start=index[warm_up], as_of=sessions.closes("XNYS", index[-1]), source="synthetic", seed=seed
     )
@@ -45,16 +49,6 @@ def random_history(
         label=f"SYNTHETIC · seed {seed}",
         synthetic=True,
     )
-
-
-def redraw(history: History, *, after: pd.Timestamp, seed: int, gaps: float = 0.1) -> History:
-    """The same past up to and including `after`, and another future: new prices, new volumes, new gaps."""
-    past = history.sessions <= after
-    begin = history.close.loc[past].ffill().iloc[-1].fillna(100.0).to_numpy()
-    later = history.sessions[~past]
-    other = _walk(begin, later, history.symbols, np.random.default_rng(seed), gaps)
-    frames = {name: pd.concat([frame.loc[past], getattr(other, name)]) for name, frame in history.bars}
-    return dataclasses.replace(history, bars=Bars(**frames))
 
 
 def assert_unchanged(answer: Callable[[History], Any], history: History, *, after: pd.Timestamp, seed: int) -> None:
@@ -79,23 +73,3 @@ def assert_unchanged(answer: Callable[[History], Any], history: History, *, afte
 
 def _known(said: Any, after: pd.Timestamp) -> Any:
     return said.loc[:after] if isinstance(said, pd.DataFrame | pd.Series) else said
-
-
-def _walk(
-    begin: np.ndarray, index: pd.DatetimeIndex, symbols: tuple[str, ...], draw: np.random.Generator, gaps: float
-) -> Bars:
-    shape = (len(index), len(symbols))
-    close = begin * np.exp(np.cumsum(draw.standard_t(4, shape) * 0.012, axis=0))
-    before = np.vstack([begin, close])[:-1]
-    opening = before * np.exp(draw.normal(0, 0.005, shape))
-    high = np.maximum(opening, close) * np.exp(np.abs(draw.normal(0, 0.004, shape)))
-    low = np.minimum(opening, close) * np.exp(-np.abs(draw.normal(0, 0.004, shape)))
-    missing = draw.random(shape) < gaps
-    named = {"open": opening, "high": high, "low": low, "close": close, "volume": draw.integers(1e5, 1e6, shape) * 1.0}
-    columns = pd.Index(list(symbols), name="symbol")
-    return Bars(
-        **{
-            name: pd.DataFrame(np.where(missing, np.nan, values), index=index.rename("session"), columns=columns)
-            for name, values in named.items()
-        }
-    )

@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 from tests.properties.future import random_history
 from workbench.backtest.costs import Costs
 from workbench.backtest.engine import simulate
+from workbench.backtest.fill_rules import FillRules
 from workbench.market.bars import Bars
 
 SESSIONS = 60
@@ -43,7 +44,7 @@ def questions(draw, *, gaps=True):
 
 def ask(question, *, cash=100_000.0):
     weights, bars, costs, where = question
-    return simulate(weights, bars, costs=costs, initial_cash=cash, execution_price=where)
+    return simulate(weights, bars, costs=costs, initial_cash=cash, rules=FillRules(execution_price=where))
 
 
 @settings(max_examples=60, deadline=None)

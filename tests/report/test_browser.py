@@ -9,6 +9,9 @@ import pytest
 from nbformat.v4 import new_markdown_cell
 
 from tests.report.conftest import LABEL, STUDY_LINE
+from tests.report.test_fold_figures import EQUITY, SCORED
+from tests.report.test_run_figures import EVERY
+from tests.report.test_sweep_figures import HILL
 from workbench.errors import ReportError
 from workbench.report import figures
 from workbench.report.page import page
@@ -69,6 +72,23 @@ def test_every_figure_is_drawn_with_the_net_switched_off(made, tmp_path, linked,
     assert "could not be drawn" not in drawn
     assert drawn.count(ink) >= 3  # the ink of the template for the reader's colours, on each title
     assert "<title>The day</title>" in drawn
+
+
+@pytest.mark.browser
+@needs_browser
+def test_the_figures_of_runs_and_sweeps_are_drawn_without_a_graphics_card(written, cell, tmp_path):
+    drawn = [build() for build in EVERY.values()]
+    drawn += [draw(HILL) for draw in (figures.heatmap, figures.parallel, figures.stability)]
+    drawn += [figures.fold_scores(SCORED, label=LABEL), figures.out_of_sample_equity(EQUITY, SCORED, label=LABEL)]
+    drawn += [figures.parameter_drift(SCORED.assign(fast=[20, None, 30]), label=LABEL)]
+    executed = written(new_markdown_cell("# All of them"), cell(*map(shown, drawn)))
+    one = page(executed, out_path=tmp_path / "r.html", study_line=STUDY_LINE, label=LABEL)
+    dom, console = seen(one.path, tmp_path / "profile", "--disable-webgl")
+    assert console == []
+    before = dom[: dom.index('<script type="application/json"')]
+    assert len(re.findall(r'class="wbfigure js-plotly-plot"', before)) == one.figures == len(drawn)
+    assert "could not be drawn" not in before
+    assert "WebGL" not in before
 
 
 @pytest.mark.browser

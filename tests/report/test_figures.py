@@ -1,5 +1,3 @@
-import base64
-import json
 from decimal import Decimal
 
 import numpy as np
@@ -9,6 +7,7 @@ import plotly.io
 import pytest
 
 from tests.report.conftest import LABEL
+from tests.report.drawn import body, numbers
 from workbench.errors import NoData, ParameterError
 from workbench.report import figures
 from workbench.report.theme import ACTION_COLOURS, ACTION_SHAPES
@@ -20,18 +19,6 @@ DECISIONS = pd.DataFrame(
 FILLS = pd.DataFrame(
     {"symbol": ["AAPL", "AAPL", "XOM", "KO"], "side": ["buy", "buy", "sell", "buy"], "qty": [10, 5, 7, 9]}
 ).assign(price=[Decimal("100.5"), Decimal(101), Decimal(60), None])
-
-
-def numbers(values):
-    """What a browser reads: plain lists, or typed arrays as base64."""
-    if isinstance(values, dict):
-        flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=np.dtype(values["dtype"]))
-        return flat.reshape([int(n) for n in values["shape"].split(",")]) if "shape" in values else flat
-    return np.asarray(values)
-
-
-def body(figure):
-    return json.loads(figure.to_json())
 
 
 def weights_of(closes):

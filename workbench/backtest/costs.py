@@ -25,18 +25,21 @@ class Costs:
         spread: the whole bid-ask spread as a fraction of the price; a fill loses half of it.
         fee_per_order: commission per fill, in currency.
         fee_per_share: commission per share, in currency.
-        fee_min: least commission per fill, in currency (of the sum of the three above).
-        fee_max: most commission per fill, as a fraction of the traded value; None: no cap.
+        fee_min: least commission per fill, in currency (of `fee`, `fee_per_order` and `fee_per_share` together).
+        fee_max: most commission per fill, as a fraction of the traded value, even below `fee_min`; None: no cap.
         fee_tiers: pairs (value traded so far in the calendar month, fraction) in rising order; the fraction of the
             last pair reached replaces `fee` for the next fill.
         regulatory: name of a schedule of regulatory fees in `workbench.backtest.fees`, e.g. "us_equities"; empty: none.
-        slippage_volatility: further slippage in units of the symbol's daily volatility σ (see `Volatility` there).
+        slippage_volatility: further slippage in units of σ, the symbol's volatility per bar, see
+            `workbench.backtest.slippage.volatility_before`.
         slippage_participation: further slippage per share of the bar's volume taken: 0.1 loses 0.1 % of the price when
             1 % of the volume is taken.
-        impact: Y of the square-root law: a fill of q shares moves the price by Y · σ · √(q / volume).
-        borrow: annual rate paid on the market value of shorts.
-        cash_interest: annual rate earned on cash above 0; proceeds of short sales earn nothing.
-        margin_interest: annual rate paid on cash below 0.
+        impact: Y of the square-root law: a fill of q shares moves the price by Y · σ · √(q / V), V being the mean
+            volume per bar, see `workbench.backtest.slippage.worse`.
+        borrow: annual rate paid on the market value of shorts, per calendar day over 360.
+        cash_interest: annual rate earned on cash above 0, likewise; the proceeds of short sales earn nothing.
+        margin_interest: annual rate paid on borrowed money (cash without the proceeds of shorts, where below 0),
+            likewise.
     """
 
     fee: float = 0.0

@@ -1,276 +1,287 @@
-"""The engine: weights replayed through bars after costs. The only file that knows vectorbt."""
+"""The engine: weights replayed through bars after costs, by vectorbt where it can, else by our own replay.
+
+The only file that knows vectorbt.
+"""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from workbench.backtest.trades import round_trips
+from workbench.backtest.accounting import filled_forward, told
+from workbench.backtest.booked import Booked, Fills
+from workbench.backtest.calendar import sessions_of
+from workbench.backtest.fees import schedule_for
+from workbench.backtest.fill_rules import FillRules
+from workbench.backtest.preconditions import TOLERANCE, check
+from workbench.backtest.simulation import ORDER_COLUMNS, Simulation
+from workbench.backtest.timing import due, execution_price_for, lag_of, prices_at
 from workbench.errors import BacktestError
+from workbench.market.actions import Actions
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.backtest.costs import Costs
     from workbench.market.bars import Bars
 
-EXECUTION_PRICES = ("next_open", "next_close")
-ORDER_COLUMNS = ("symbol", "decided", "session", "side", "qty", "price", "reference_price", "value", "fee", "slippage")
-_ORDER_TYPES: dict[str, Any] = {
-    **dict.fromkeys(("symbol", "side"), str),
-    **dict.fromkeys(("decided", "session"), "datetime64[us]"),
-    **dict.fromkeys(("qty", "price", "reference_price", "value", "fee", "slippage"), float),
-}
-# Amounts that agree to this fraction are the same amount.
-TOLERANCE = 1e-9
+__all__ = ["ORDER_COLUMNS", "Simulation", "engine_version", "execution_price_for", "simulate"]
 
-
-@dataclass(frozen=True, slots=True)
-class Simulation:
-    """What came out of a replay; every frame has the sessions of the weights as its index.
-
-    Attributes:
-        equity: book value at each close, in currency; the first row is the initial cash, because the first wish is
-            decided at the first close and filled a session later.
-        returns: simple return of the equity from the session before; one row fewer than `equity`.
-        orders: one row per fill, in the order of filling, see `ORDER_COLUMNS`: `decided` (session of the wish),
-            `session` (of the fill), `side`, `qty` in shares, `price` paid, `reference_price` before slippage, `value`
-            (qty × price), `fee` and `slippage` in currency, ≥ 0.
-        trades: round trips, see `workbench.backtest.trades.round_trips`.
-        positions: shares held after each session's fills (session × symbol), ≥ 0.
-        cash: cash after each session's fills, ≥ 0.
-        exposure: value of the holdings / equity at each close, from 0 to 1.
-        execution_price: `next_open` or `next_close`: where the wishes were filled.
-    """
-
-    equity: pd.Series
-    returns: pd.Series
-    orders: pd.DataFrame
-    trades: pd.DataFrame
-    positions: pd.DataFrame
-    cash: pd.Series
-    exposure: pd.Series
-    execution_price: str
+ENGINES = ("auto", "vectorbt", "replay")
+# vectorbt compares amounts with absolute tolerances: it always plays with this much money.
+_PURSE = 1e6
 
 
 def simulate(
-    weights: pd.DataFrame, bars: Bars, *, costs: Costs, initial_cash: float, execution_price: str = "auto"
-) -> Simulation:
-    """Replay wishes through bars: one book, one purse, no leverage, long only.
-
-    1. **When.** The row of session t is a wish decided at the close of t. It is filled in the next session t+1, at its
-       open (`next_open`) or at its close (`next_close`), never at the close it was decided on. If the symbol has no
-       such price in t+1, the wish stands and is filled at the first later one, unless a newer wish replaced it. The
-       wishes of the last row are never filled.
-    2. **How many shares.** A weight w becomes w × V / p shares, fractions allowed, where p is the symbol's price at the
-       moment of the fill (before slippage) and V the book's value at that same moment: cash plus every holding at its
-       price then (at its last known price where it has none). V is taken once, before the first fill of the session.
-    3. **In which order.** Sales come before purchases, so that they pay for them; purchases go from small to large.
-       Fees and slippage come out of cash, so with weights that sum to 1 the largest purchase is cut to the cash that
-       is left. Cash is never negative.
-    4. **Marking.** Equity is cash plus holdings at the session's close, at the last known close where there is none.
-
-    Args:
-        weights: wished fractions (session × symbol), same index and columns as the bars. NaN: leave as it is.
-        bars: prices; NaN where a symbol has no bar.
-        costs: fee and slippage.
-        initial_cash: book value before the first fill.
-        execution_price: `next_open`, `next_close`, or `auto`: opens where every symbol has them, else closes. The two
-            are never mixed, since one purse cannot be spent at two moments of a session at once.
-
-    Raises:
-        BacktestError: weights do not fit the bars, are negative, infinite, or sum to more than 1; a price is not
-            positive; opens were asked for and are not there. Nothing was simulated.
-    """
-    _check(weights, bars, initial_cash)
-    where = execution_price_for(bars, execution_price)
-    prices = bars.open.where(bars.close.notna()) if where == "next_open" and bars.open is not None else bars.close
-    reference = prices.to_numpy(dtype=float)
-    size, decided = _due(weights.to_numpy(dtype=float), reference)
-    records = _orders_by_vectorbt(size, reference, bars.close, costs=costs, initial_cash=initial_cash)
-    return _account(records, decided, reference, bars, costs=costs, initial_cash=initial_cash, execution_price=where)
-
-
-def execution_price_for(bars: Bars, execution_price: str = "auto") -> str:
-    """`next_open` or `next_close`: what `execution_price` means for these bars.
-
-    Raises:
-        BacktestError: the name is unknown, or opens were asked for and some symbol has closes but no open at all.
-    """
-    if execution_price not in {"auto", *EXECUTION_PRICES}:
-        raise BacktestError(
-            f"execution_price={execution_price!r} is not one of auto, {', '.join(EXECUTION_PRICES)}.",
-            remedy="use 'auto'. A fill at the close that the decision was made on does not exist here.",
-        )
-    without = list(bars.symbols)
-    if bars.open is not None:
-        lacking = bars.open.isna().all() & bars.close.notna().any()
-        without = [str(symbol) for symbol in lacking.index[lacking]]
-    if execution_price == "auto":
-        return "next_close" if without else "next_open"
-    if execution_price == "next_open" and without:
-        raise BacktestError(
-            f"execution_price='next_open', but {', '.join(without[:5])} have closes only.",
-            remedy="use 'next_close' or 'auto', or drop these symbols.",
-        )
-    return execution_price
-
-
-def _check(weights: pd.DataFrame, bars: Bars, initial_cash: float) -> None:
-    close = bars.close
-    if not weights.index.equals(close.index) or list(weights.columns) != list(close.columns):
-        raise BacktestError(
-            f"weights of shape {weights.shape} do not have the sessions and symbols of the bars, {close.shape}.",
-            remedy="return a frame over all sessions and symbols of the history.",
-        )
-    if not (np.isfinite(initial_cash) and initial_cash > 0):
-        raise BacktestError(f"initial_cash={initial_cash!r} must be greater than 0.", remedy="use e.g. 100_000.")
-    values = weights.to_numpy(dtype=float)
-    for bad, what in (
-        (np.isinf(values), "is infinite"),
-        (values < 0, "is negative: short sales are not simulated, since borrow fees and margin calls would be missing"),
-    ):
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            raise BacktestError(
-                f"the weight of {weights.columns[column]} on {weights.index[row].date()} is {values[row, column]}: it "
-                f"{what}.",
-                remedy="wish for fractions from 0 to 1.",
-            )
-    sums = np.nansum(values, axis=1)
-    if (sums > 1.0 + TOLERANCE).any():
-        row = int((sums > 1.0 + TOLERANCE).argmax())
-        raise BacktestError(
-            f"the weights of {weights.index[row].date()} sum to {sums[row]:.6f}, more than 1; there is no leverage.",
-            remedy="scale the row so that it sums to at most 1.",
-        )
-    for name, frame in bars:
-        if name == "volume":
-            continue
-        prices = frame.to_numpy(dtype=float)
-        if (bad := (prices <= 0) | np.isinf(prices)).any():
-            row, column = np.argwhere(bad)[0]
-            raise BacktestError(
-                f"{name} of {frame.columns[column]} on {frame.index[row].date()} is {prices[row, column]}; a price "
-                "must be finite and greater than 0.",
-                remedy="repair or drop the row; the data notebook lists findings.",
-            )
-
-
-def _due(wishes: np.ndarray, prices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which weight is due for filling in which session, NaN where none is, and in which row it was decided."""
-    due = np.full(wishes.shape, np.nan)
-    decided = np.zeros(wishes.shape, dtype=np.int64)
-    waiting = np.full(wishes.shape[1], np.nan)
-    since = np.zeros(wishes.shape[1], dtype=np.int64)
-    for row in range(1, len(wishes)):
-        newer = ~np.isnan(wishes[row - 1])
-        waiting[newer] = wishes[row - 1, newer]
-        since[newer] = row - 1
-        now = ~np.isnan(waiting) & ~np.isnan(prices[row])
-        if now.any():
-            due[row, now] = waiting[now]
-            decided[row, now] = since[now]
-            waiting[now] = np.nan
-    return due, decided
-
-
-def _orders_by_vectorbt(
-    size: np.ndarray, price: np.ndarray, close: pd.DataFrame, *, costs: Costs, initial_cash: float
-) -> np.ndarray:
-    """Order records (idx, col, size, price, fees, side), in the order of filling.
-
-    Four habits of vectorbt are overruled. It fills at the close of the decision: prices and sizes come shifted. It
-    values a symbol without a price at the last price it was *ordered* at: `val_price` says the last known close. It
-    sorts sales before purchases by order value, where NaN has no place: a cell without a wish becomes an order of zero
-    shares at a finite value. And it guesses a frequency from the index, which fails for business days.
-    """
-    known = close.ffill().shift(1).to_numpy(dtype=float)
-    value_at = np.where(np.isnan(price), known, price)
-    silent = np.isnan(size)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # vectorbt 1.2 and pandas 3 disagree about deprecations in vectorbt's code
-        import vectorbt
-        from vectorbt.portfolio.enums import SizeType
-
-        book = vectorbt.Portfolio.from_orders(
-            close.set_axis(range(close.shape[1]), axis=1).set_axis(range(len(close)), axis=0),
-            size=np.where(silent, 0.0, size),
-            size_type=np.where(silent, int(SizeType.Amount), int(SizeType.TargetPercent)).astype(np.int64),
-            price=price,
-            val_price=np.where(np.isnan(value_at), 1.0, value_at),  # 1 where never priced: nothing can be held there
-            direction="longonly",
-            fees=costs.fee,
-            slippage=costs.slippage,
-            init_cash=float(initial_cash),
-            cash_sharing=True,
-            group_by=True,
-            call_seq="auto",
-            update_value=False,
-            freq="1D",
-        )
-        records: np.ndarray = book.order_records
-    return records
-
-
-def _account(
-    records: np.ndarray,
-    decided: np.ndarray,
-    reference: np.ndarray,
+    weights: pd.DataFrame,
     bars: Bars,
     *,
     costs: Costs,
     initial_cash: float,
-    execution_price: str,
+    rules: FillRules | None = None,
+    actions: Actions | None = None,
+    warm_up: Bars | None = None,
+    sessions: pd.DatetimeIndex | None = None,
+    engine: str = "auto",
 ) -> Simulation:
-    """Keep the book from the fills alone, one after the other: cash, shares, and their value at each close.
+    """Replay wishes through bars: one book, one purse, long and short.
+
+    1. **When.** The row of bar t is a wish decided at the close of t. It is filled in the next bar t+1, at its open
+       (`next_open`) or at its close (`next_close`). If the symbol has no such price in t+1, the wish stands and is
+       filled at the first later one, unless a newer wish replaced it. The wishes of the last row are never filled.
+       `same_close` fills at the very close of t: a look-ahead, only for comparison, and only by that name.
+    2. **How many shares.** A weight w becomes w · V / p shares (negative: short), where p is the symbol's price at the
+       moment of the fill before costs, and V the book's value at that same moment: cash plus every holding at its
+       price then (at its last known price where it has none). V is taken once, before the first fill of the bar; where
+       it is not above 0, nothing is filled. A wish whose |w − weight held at that moment| ≤ `rules.band` is not traded,
+       unless w is 0. What is traded is rounded toward zero to multiples of `rules.lot`, except when it ends a holding.
+    3. **In which order.** Sales come before purchases, so that they pay for them: from the largest sale to the
+       largest purchase. Costs come out of cash. A purchase, except of what covers a short, is cut to the money there
+       is: cash, less the value of the shorts, plus (`rules.max_gross` − 1) · V where that is above 0. So without
+       shorts and leverage cash is never negative, and with weights that sum to 1 the largest purchase pays the costs.
+       Short sales are not cut. Amounts below 1e-9 of the initial cash are not traded.
+    4. **Volume.** One fill takes at most `rules.max_participation` of its bar's volume; the rest waits for the next
+       bar, and is then sized anew. Where volumes are asked for, a bar with volume 0 fills nothing.
+    5. **Price.** A purchase is filled at p · (1 + x), a sale at p · (1 − x), x being half the spread, the slippage and
+       the impact of `workbench.backtest.slippage.worse`. σ and V there look back over at most 20 bars before the bar of
+       the fill, `warm_up` included. A fill whose σ or V is not known yet (fewer than two returns, no volume) waits.
+    6. **Fees.** See `workbench.backtest.fees.Fees`.
+    7. **Holding.** Before anything else in a bar, the calendar days since the bar before are charged: each short pays
+       borrow · days / 360 of its value at the close before; cash without the proceeds of shorts (their value at the
+       close before) earns `cash_interest` or, below 0, pays `margin_interest`, · days / 360.
+    8. **Corporate actions.** At the open of its session a split multiplies the shares held, and a dividend is paid to
+       who held at the close before, and taken from who was short. After the close of its session, a delisting turns
+       each share into its value in cash; a wish for the symbol lapses. See `workbench.backtest.calendar.effects`.
+    9. **Marking.** Equity is cash plus holdings at the bar's close, at the last known close where there is none. Where
+       it is 0 or less, everything is closed at that close without costs, and nothing is traded or charged any more:
+       equity stays what it is, and `ruined` says when. There is no margin call before that.
+
+    vectorbt computes what it can express: long only, nothing but proportional costs, no lot, band, participation limit,
+    leverage or corporate action. The rest is computed by `workbench.backtest.replay`, which gives the same numbers to
+    1e-9 where both apply.
+
+    Args:
+        weights: wished signed fractions (bar × symbol), same index and columns as the bars. NaN: leave as it is.
+        bars: prices; NaN where a symbol has no bar.
+        costs: what trading and holding take away.
+        initial_cash: book value before the first fill.
+        rules: when and in which amounts wishes are filled; `FillRules()` when None.
+        actions: corporate actions of unadjusted bars; none when None. Those of other symbols have no effect.
+        warm_up: bars of the same symbols before the first row of `bars`.
+        sessions: the session of each bar; the index itself, or the UTC date of an intraday moment, when None.
+        engine: `auto`, or who must compute: `vectorbt` or `replay`.
+
+    Raises:
+        WeightsRefused: weights do not fit the bars, are infinite, or exceed `rules.max_gross`.
+        BarsRefused: there are fewer than two bars, a price is not positive, a wished symbol has none, or a volume or
+            fee that the costs and rules ask for is not known.
+        BacktestError: opens were asked for and are not there, or vectorbt for what it cannot express.
+            In all these cases nothing was simulated. Or costs eat the whole price of a sale.
+    """
+    rules, actions = rules or FillRules(), actions or Actions()
+    sessions = sessions_of(bars.sessions) if sessions is None else sessions
+    check(weights, bars, costs=costs, initial_cash=initial_cash, rules=rules, actions=actions, sessions=sessions)
+    where = execution_price_for(bars, rules.execution_price)
+    wishes = weights.to_numpy(dtype=float)
+    chosen = _chosen(engine, _beyond_vectorbt(wishes, costs, rules, actions))
+    if chosen == "vectorbt":
+        booked = _booked_by_vectorbt(wishes, bars, costs=costs, initial_cash=initial_cash, execution_price=where)
+    else:
+        from workbench.backtest.replay import replay
+        from workbench.backtest.tape import Tape
+
+        tape = Tape.of(
+            bars,
+            costs=costs,
+            rules=rules,
+            actions=actions,
+            execution_price=where,
+            sessions=sessions,
+            warm_up=warm_up,
+        )
+        booked = replay(
+            wishes,
+            tape,
+            costs=costs,
+            rules=rules,
+            schedule=schedule_for(costs.regulatory, sessions),
+            initial_cash=initial_cash,
+            lag=lag_of(where),
+        )
+    return told(booked, bars, execution_price=where, engine=chosen, initial_cash=initial_cash)
+
+
+def _beyond_vectorbt(wishes: np.ndarray, costs: Costs, rules: FillRules, actions: Actions) -> list[str]:
+    """What is asked for that vectorbt cannot express; empty when it can express all of it."""
+    found = {
+        "shorts": bool((wishes < 0.0).any()),
+        "costs that are not proportional": not costs.proportional,
+        "rules.lot": bool(rules.lot),
+        "rules.band": bool(rules.band),
+        "rules.max_gross above 1": rules.max_gross > 1.0,
+        "rules.max_participation": rules.max_participation is not None,
+        "corporate actions": bool(actions),
+    }
+    return [name for name, asked in found.items() if asked]
+
+
+def _chosen(engine: str, beyond: list[str]) -> str:
+    if engine not in ENGINES:
+        raise BacktestError(f"engine={engine!r} is not one of {', '.join(ENGINES)}.", remedy="use 'auto'.")
+    if engine == "vectorbt" and beyond:
+        raise BacktestError(
+            f"engine='vectorbt' cannot express {', '.join(beyond)}; nothing was simulated.",
+            remedy="use engine='auto' or engine='replay'.",
+        )
+    return ("replay" if beyond else "vectorbt") if engine == "auto" else engine
+
+
+def _booked_by_vectorbt(
+    wishes: np.ndarray, bars: Bars, *, costs: Costs, initial_cash: float, execution_price: str
+) -> Booked:
+    reference = prices_at(bars, execution_price)
+    close = bars.close.to_numpy(dtype=float)
+    size, decided = due(wishes, ~np.isnan(reference), lag=lag_of(execution_price))
+    rows = np.flatnonzero(~np.isnan(size).all(axis=1))
+    if not len(rows):
+        return Booked(Fills(), cash=np.full(len(close), float(initial_cash)), positions=np.zeros(close.shape))
+    known = np.vstack([np.full((1, close.shape[1]), np.nan), filled_forward(close)[:-1]])
+    value_at = np.where(np.isnan(reference), known, reference)[rows]
+    records = _orders_by_vectorbt(size[rows], reference[rows], value_at, costs=costs)
+    return _kept(rows[records["idx"]], records, decided, reference, costs=costs, initial_cash=initial_cash)
+
+
+def _orders_by_vectorbt(size: np.ndarray, price: np.ndarray, value_at: np.ndarray, *, costs: Costs) -> np.ndarray:
+    """Order records (idx, col, size, price, fees, side) of a purse of `_PURSE`, in the order of filling.
+
+    Only bars in which something is due are shown. vectorbt's function under `Portfolio.from_orders` is called, since
+    the wrapping of its results takes longer than the simulation. Three habits are overruled. It fills at the close of
+    the decision: sizes come shifted. It values a symbol without a price at the last price it was *ordered* at:
+    `val_price` says the last known close. It sorts sales before purchases by order value, where NaN has no place: a
+    cell without a wish becomes an order of zero shares at a finite value.
+
+    Args:
+        size: the weights that are due (bar × symbol), NaN where none is.
+        value_at: the prices at which holdings count, NaN where none was ever known: nothing can be held there.
+    """
+    silent = np.isnan(size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # vectorbt 1.2 and pandas 3 disagree about deprecations in vectorbt's code
+        from vectorbt.portfolio.dispatch import simulate_from_orders
+        from vectorbt.portfolio.enums import Direction, SizeType
+
+        records, _ = simulate_from_orders(
+            size.shape,
+            np.array([size.shape[1]], dtype=np.int64),
+            np.array([_PURSE]),
+            np.tile(np.arange(size.shape[1]), (len(size), 1)),
+            size=np.where(silent, 0.0, size),
+            price=np.ascontiguousarray(price),
+            size_type=np.where(silent, int(SizeType.Amount), int(SizeType.TargetPercent)).astype(np.int64),
+            direction=np.asarray(int(Direction.LongOnly)),
+            fees=np.asarray(costs.fee),
+            slippage=np.asarray(costs.worse),
+            val_price=np.where(np.isnan(value_at), 1.0, value_at),
+            close=np.ascontiguousarray(price),
+            auto_call_seq=True,
+            update_value=False,
+            max_orders=int((~silent).sum()),
+        )
+    found: np.ndarray = records
+    return found
+
+
+def _kept(
+    rows: np.ndarray,
+    records: np.ndarray,
+    decided: np.ndarray,
+    reference: np.ndarray,
+    *,
+    costs: Costs,
+    initial_cash: float,
+) -> Booked:
+    """Keep the book from the fills alone, one after the other: cash and shares.
 
     vectorbt calls two amounts equal when they agree to 1e-9: it may sell a hair more than is held or spend a hair more
     than there is. Here a sale ends exactly at zero, a purchase at the last cent, and dust is not an order.
     """
-    index, symbols = pd.DatetimeIndex(bars.sessions.rename("session")), bars.symbols
-    stamps = index.to_numpy().astype("datetime64[us]")
-    cash_at = np.full(len(index), np.nan)
-    held_at = np.full(bars.close.shape, np.nan)
-    cash_at[0], held_at[0] = initial_cash, 0.0
-    cash, held = float(initial_cash), np.zeros(bars.close.shape[1])
-    rows: list[tuple[Any, ...]] = []
-    for row, column, size, price, side in zip(
-        *(records[name].tolist() for name in ("idx", "col", "size", "price", "side")), strict=True
-    ):
-        buys, qty = side == 0, size
+    cash, dust, outlay = float(initial_cash), TOLERANCE * initial_cash, 1.0 + costs.fee
+    held = [0.0] * reference.shape[1]
+    kept: list[int] = []
+    signed: list[float] = []
+    cash_after: list[float] = []
+    held_after: list[float] = []
+    sizes = (records["size"] * (initial_cash / _PURSE)).tolist()
+    columns, prices, sides = (records[name].tolist() for name in ("col", "price", "side"))
+    for number, (column, qty, price, side) in enumerate(zip(columns, sizes, prices, sides, strict=True)):
+        buys, before = side == 0, held[column]
         if buys:
-            qty = min(qty, cash / (price * (1.0 + costs.fee)))
-        elif qty >= held[column] * (1.0 - TOLERANCE):
-            qty = float(held[column])
-        if qty * price <= TOLERANCE * initial_cash:
+            qty = min(qty, cash / (price * outlay))  # noqa: PLW2901
+        elif qty >= before * (1.0 - TOLERANCE):
+            qty = before  # noqa: PLW2901
+        value = qty * price
+        if value <= dust:
             continue
-        value, fee = qty * price, qty * price * costs.fee
-        cash = max(0.0, cash - value - fee) if buys else cash + value - fee
-        held[column] = held[column] + qty if buys else held[column] - qty
-        cash_at[row], held_at[row, column] = cash, held[column]
-        before = reference[row, column]
-        said = stamps[decided[row, column]]
-        slippage = abs(price - before) * qty
-        symbol, name = symbols[column], "buy" if buys else "sell"
-        rows.append((symbol, said, stamps[row], name, qty, price, before, value, fee, slippage))
-    orders = pd.DataFrame(rows, columns=list(ORDER_COLUMNS)).astype(_ORDER_TYPES).rename_axis(index="order")
-    positions = pd.DataFrame(held_at, index=index, columns=bars.close.columns).ffill()
-    marks = bars.close.ffill()
-    holdings = (positions * marks.set_axis(index, axis=0)).sum(axis=1)
-    money = pd.Series(cash_at, index=index, name="cash").ffill()
-    equity = (money + holdings).rename("equity")
-    return Simulation(
-        equity=equity,
-        returns=(equity / equity.shift(1) - 1.0).iloc[1:].rename("return"),
-        orders=orders,
-        trades=round_trips(orders, marks=marks.iloc[-1]),
-        positions=positions,
-        cash=money,
-        exposure=(holdings / equity).rename("exposure"),
-        execution_price=execution_price,
+        if buys:
+            cash = max(0.0, cash - value - value * costs.fee)
+            held[column] = before + qty
+        else:
+            cash = cash + value - value * costs.fee
+            held[column] = before - qty
+        kept.append(number)
+        signed.append(qty if buys else -qty)
+        cash_after.append(cash)
+        held_after.append(held[column])
+    row, column = rows[kept], records["col"][kept].astype(np.int64)
+    price, shares, after = records["price"][kept], np.array(signed), np.array(held_after)
+    before_costs = reference[row, column]
+    qty = np.abs(shares)
+    lost, spread = np.abs(price - before_costs) * qty, qty * before_costs * (costs.spread / 2.0)
+    cash_at = np.full(len(reference), np.nan)
+    cash_at[0] = initial_cash
+    cash_at[row] = cash_after
+    positions = np.full(reference.shape, np.nan)
+    positions[0] = 0.0
+    positions[row, column] = after
+    return Booked(
+        Fills(
+            row=row,
+            column=column,
+            decided=decided[row, column],
+            signed=shares,
+            price=price,
+            reference=before_costs,
+            fee=qty * price * costs.fee,
+            slippage=np.maximum(0.0, lost - spread),
+            spread=spread,
+            impact=np.zeros(len(row)),
+            held=after,
+            ruin=np.zeros(len(row), dtype=bool),
+        ),
+        cash=filled_forward(cash_at[:, None])[:, 0],
+        positions=filled_forward(positions),
     )
 
 

@@ -19,10 +19,12 @@ class FillRules:
         execution_price: `next_open`, `next_close`, or `auto` (opens where every symbol has them, else closes).
             `same_close` fills at the very close the wish was decided on: nobody can, so it is only for comparing with
             tools that do, and every page says so.
-        lot: shares are traded in multiples of this number, rounded toward the holding; 0 allows any fraction.
+        lot: shares are traded in multiples of this number, rounded toward the holding; 0 allows any fraction. What
+            ends a holding is not rounded.
         band: a wish that differs from the weight held at that moment by no more than this is not traded; a wish of 0
             always is.
-        max_gross: the absolute weights of a row may sum to this at most; more than 1 borrows money.
+        max_gross: the absolute weights of a row may sum to this at most (with shorts or above 1: those in force, the
+            newest of each symbol); more than 1 borrows money.
         max_participation: share of the bar's volume that one fill may take, the rest waits for the next bar; None:
             any amount is filled.
     """

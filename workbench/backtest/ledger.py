@@ -1,8 +1,7 @@
-"""The ledger of backtests: one row per question, who is answering it, and how many ideas were tried on the data."""
+"""The ledger of backtests: one row per question, who is answering it, and which slice of the data it is about."""
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import time
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
     from workbench.study import Study
 
+# Sources whose bars are drawn from the study's seed.
+SEEDED = ("synthetic",)
 _POLL_SECONDS = 0.05
 
 
@@ -50,15 +51,18 @@ class Claim:
 
 
 def slice_hash(study: Study) -> str:
-    """sha256 naming the data slice of a study: the same symbols, span, timeframe, venue and source are the same slice.
+    """sha256 naming the data slice of a study: the same symbols, timeframe, venue and source are the same slice.
 
-    Not in it: `as_of`, seed and cash, so that asking about the same data on another evening does not forget the trials.
+    Not in it: `start`, `end`, `as_of` and cash, so that asking about the same market over other years or on another
+    evening does not forget the trials. The seed is in it only where the source is synthetic: there it is the data.
     """
-    asked = study.to_dict()
-    return digest(
-        {"symbols": sorted(study.symbols)}
-        | {name: asked[name] for name in ("start", "end", "timeframe", "venue", "source")}
-    )
+    return slice_of(study.to_dict())
+
+
+def slice_of(asked: dict[str, Any]) -> str:
+    """`slice_hash` of a study in its stored form."""
+    names = ("timeframe", "venue", "source", *(("seed",) if asked["source"] in SEEDED else ()))
+    return digest({"symbols": sorted(asked["symbols"])} | {name: asked[name] for name in names})
 
 
 def claim(engine: Engine, values: dict[str, Any], *, complete: Callable[[str], bool], patience: float = 120.0) -> Claim:
@@ -144,23 +148,6 @@ def _end(engine: Engine, claimed: Claim, status: str, **changes: Any) -> None:
             before={"status": "RUNNING"},
             after={name: value for name, value in changes.items() if name in {"error_code", "runtime_s"}},
         )
-
-
-def sharpes(engine: Engine, data_slice: str) -> dict[str, float]:
-    """Annual Sharpe ratio of every strategy ever answered on a data slice, by strategy hash; NaN where undefined.
-
-    An idea is counted once, however often it was asked; changed parameters or changed code are another idea. Where it
-    was asked with several costs, the newest answer speaks.
-    """
-    query = (
-        select(BacktestRunRow.strategy_hash, BacktestRunRow.summary)
-        .where(BacktestRunRow.slice_hash == data_slice, BacktestRunRow.status == "DONE")
-        .order_by(BacktestRunRow.created_at, BacktestRunRow.id)
-    )
-    with transaction(engine) as session:
-        rows = session.execute(query).all()
-    found = {strategy: (summary or {}).get("sharpe") for strategy, summary in rows}
-    return {strategy: math.nan if value is None else float(value) for strategy, value in found.items()}
 
 
 def _me() -> str:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.backtest import ledger
 from workbench.backtest.answering import answer
 from workbench.backtest.comparison import best, compare
 from workbench.backtest.costs import Costs
 from workbench.backtest.engine import execution_price_for
 from workbench.backtest.fill_rules import FillRules
-from workbench.backtest.luck import monte_carlo
+from workbench.backtest.luck import monte_carlo, trials
+from workbench.backtest.luck.table import luck_of_run
 from workbench.backtest.question import config_of, provenance_of, row_of
 from workbench.backtest.summary import summarise
 from workbench.backtest.weights import replayed, weights_of
@@ -65,13 +67,21 @@ def run(
         history,
         costs=costs,
         rules=rules,
-        strategy={"name": strategy.name, "hash": strategy.hash, "params": strategy.params},
+        strategy={
+            "name": strategy.name,
+            "hash": strategy.hash,
+            "code": strategy.code_hash(),
+            "params": strategy.params,
+        },
         intervals={"level": LEVEL, "reps": REPS},
     )
     provenance = provenance_of(history)
 
     def compute(identifier: str) -> Run:
-        return _answer(strategy, history, identifier, costs=costs, rules=rules, config=config, provenance=provenance)
+        made = _answer(strategy, history, identifier, costs=costs, rules=rules, config=config, provenance=provenance)
+        trials.remember_run(workspace.engine, made)
+        known = trials.tried(workspace.engine, ledger.slice_hash(history.study))
+        return dataclasses.replace(made, tables=made.tables | _odds(made, known))
 
     return answer(workspace, row_of("backtest", history, config, provenance), compute, title=strategy.line)
 
@@ -88,18 +98,22 @@ def _answer(
 ) -> Run:
     weights = weights_of(strategy, history)
     simulation = replayed(weights, history, costs=costs, rules=rules)
-    equity = simulation.equity
+    study, equity = history.study, simulation.equity
     falls = equity / equity.cummax() - 1.0
+    drawn: dict[str, Any] = {"seed": study.seed, "level": LEVEL, "reps": REPS}
+    bounds = monte_carlo.intervals(
+        simulation.returns, periods=study.bars_per_year, initial_cash=study.initial_cash, **drawn
+    ) | monte_carlo.trade_intervals(simulation.trades, **drawn)
     return Run(
         id=identifier,
         kind="backtest",
-        study=history.study,
+        study=study,
         title=strategy.line,
         label=history.label,
         config=config,
         config_hash=digest(config),
-        summary=summarise(simulation),
-        intervals=monte_carlo.intervals(simulation.returns, seed=history.study.seed, level=LEVEL, reps=REPS),
+        summary=(summary := summarise(simulation, periods=study.bars_per_year)),
+        intervals={name: bound for name, bound in bounds.items() if name in summary},
         tables={
             "equity": pd.concat([equity, simulation.cash, simulation.exposure, simulation.returns], axis=1),
             "drawdown": falls.to_frame("drawdown"),
@@ -111,3 +125,25 @@ def _answer(
         provenance=provenance,
         trace_id=trace_id(),
     )
+
+
+def _odds(run: Run, known: trials.Trials) -> dict[str, pd.DataFrame]:
+    """What luck could have to do with it: the honesty table, and what the same days and trades could have done."""
+    study = run.study
+    luck = luck_of_run(
+        run.table("equity")["return"].iloc[1:],
+        run.table("trades"),
+        trials=known,
+        initial_cash=study.initial_cash,
+        seed=study.seed,
+        periods=study.bars_per_year,
+    )
+    shuffled = {"returns": luck.returns, "trades": luck.trades}
+    drawn = ("max_drawdown", "final", "under_water", "longest")
+    frames = {
+        f"shuffled_{what}": pd.DataFrame({name: getattr(found, name) for name in drawn}).rename_axis("history")
+        for what, found in shuffled.items()
+        if found is not None
+    }
+    fans = {f"fan_{what}": found.fan for what, found in shuffled.items() if found is not None}
+    return {"luck": luck.frame} | frames | fans

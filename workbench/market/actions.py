@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,6 +14,8 @@ from workbench.errors import BadData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from workbench.market.book import Book
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,14 @@ class Actions:
         found: list[Dividend | Split | Delisting] = [*self.splits, *self.dividends, *self.delistings]
         return iter(sorted(found, key=lambda action: action.session))
 
+    def of(self, symbols: tuple[str, ...] | list[str]) -> Actions:
+        """The actions of these symbols."""
+        return Actions(
+            dividends=tuple(action for action in self.dividends if action.symbol in symbols),
+            splits=tuple(action for action in self.splits if action.symbol in symbols),
+            delistings=tuple(action for action in self.delistings if action.symbol in symbols),
+        )
+
     def until(self, session: pd.Timestamp) -> Actions:
         """The actions that took effect up to `session`."""
         return Actions(
@@ -81,6 +93,30 @@ class Actions:
             "splits": [_plain(action, "ratio") for action in self.splits],
             "delistings": [_plain(action, "value") for action in self.delistings],
         }
+
+
+def after(book: Book, action: Dividend | Split | Delisting) -> Book:
+    """The book after an action took effect; the same book where the symbol is not held.
+
+    A dividend pays `amount` per share to a long and takes it from a short. A split multiplies the shares and divides
+    their average price; fractions of shares are kept. A delisting turns every share, owned or owed, into `value`.
+    """
+    old = book.positions.get(action.symbol)
+    if old is None or not old.qty:
+        return book
+    if isinstance(action, Dividend):
+        return dataclasses.replace(book, cash=book.cash + old.qty * Decimal(action.amount))
+    if isinstance(action, Split):
+        ratio = Decimal(action.ratio)
+        changed = dataclasses.replace(old, qty=old.qty * ratio, avg_price=old.avg_price / ratio)
+        return dataclasses.replace(book, positions={**book.positions, action.symbol: changed})
+    value = Decimal(action.value)
+    ended = dataclasses.replace(
+        old, qty=Decimal(0), avg_price=Decimal(0), realized=old.realized + old.qty * (value - old.avg_price)
+    )
+    return dataclasses.replace(
+        book, cash=book.cash + old.qty * value, positions={**book.positions, action.symbol: ended}
+    )
 
 
 def _plain(action: Dividend | Split | Delisting, number: str) -> dict[str, Any]:

@@ -20,9 +20,14 @@ FIELDS = ("open", "high", "low", "close", "volume")
 class Bars:
     """Bars of several symbols.
 
-    Every frame has shape (session × symbol), the same index (timezone-naive midnights, ascending, unique) and the same
-    columns. NaN means: this symbol has no bar in that session. A field that a source does not supply is None, never
-    invented: with close-only data `open`, `high`, `low` and `volume` are None.
+    Every frame has shape (session × symbol), the same index and the same columns. The index is ascending and unique,
+    and either sessions (timezone-naive midnights) or, for intraday bars, the UTC moments of the bars' ends. NaN means:
+    this symbol has no bar then. A field that a source does not supply is None, never invented: with close-only data
+    `open`, `high`, `low` and `volume` are None.
+
+    Raises:
+        BadData: the index is no DatetimeIndex, not ascending, repeats a session, or has times of day without a
+            timezone; a symbol is repeated; a field has another index or other columns than the closes.
     """
 
     close: pd.DataFrame
@@ -34,9 +39,14 @@ class Bars:
     def __post_init__(self) -> None:
         index, columns = self.close.index, self.close.columns
         if not isinstance(index, pd.DatetimeIndex):
-            raise BadData(f"bars need a DatetimeIndex of sessions, not {type(index).__name__}.")
-        if not (index.is_monotonic_increasing and index.is_unique):
-            raise BadData("the sessions of the bars are not strictly ascending.", remedy="sort them, drop repeats.")
+            raise BadData(
+                f"bars need a DatetimeIndex of sessions, not {type(index).__name__}.",
+                remedy="use pd.to_datetime on the index.",
+            )
+        _check_index(index)
+        if not columns.is_unique:
+            twice = columns[columns.duplicated()][0]
+            raise BadData(f"the bars have two columns for {twice}.", remedy="drop one of them.")
         for name, frame in self:
             if not frame.index.equals(index) or not frame.columns.equals(columns):
                 raise BadData(f"bars.{name} does not have the index and columns of bars.close.")
@@ -88,3 +98,29 @@ class Bars:
             if name == "close" or not np.isnan(wide.to_numpy(dtype=float)).all():
                 frames[name] = wide.astype(float).rename_axis(index="session", columns="symbol")
         return cls(**frames)
+
+
+def _check_index(index: pd.DatetimeIndex) -> None:
+    if index.hasnans:
+        raise BadData("the sessions of the bars hold an empty one (NaT).", remedy="drop the rows without a session.")
+    if not index.is_unique:
+        twice = index[index.duplicated()][0]
+        raise BadData(
+            f"the sessions of the bars are not strictly ascending: {twice} is there twice.", remedy="drop the repeats."
+        )
+    if not index.is_monotonic_increasing:
+        late = index[1:][index[1:] < index[:-1]][0]
+        raise BadData(
+            f"the sessions of the bars are not strictly ascending: {late} comes after a later one.",
+            remedy="sort the bars by session.",
+        )
+    if index.tz is None and not index.is_normalized:
+        first = index[index != index.normalize()][0]
+        raise BadData(
+            f"the bar {first} has a time of day but no timezone; a moment without one is no moment.",
+            remedy="use tz_localize('UTC') for intraday bars, normalize() for sessions.",
+        )
+    if index.tz is not None and str(index.tz) != "UTC":
+        raise BadData(
+            f"the moments of the bars are in {index.tz}, not in UTC.", remedy="use tz_convert('UTC') on the index."
+        )

@@ -1,4 +1,4 @@
-"""The odds of luck against the papers' printed examples, and the bootstrap against arch."""
+"""The odds of luck against the papers' printed examples and a real sweep."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.backtest.luck.crosses import sp500_crosses
 from workbench.backtest import metrics
-from workbench.backtest.luck import monte_carlo
+from workbench.backtest.luck.cells import sharpes_of
 from workbench.backtest.luck.significance import (
     dsr,
     dsr_of,
+    effective_trials,
     expected_max_sharpe,
     min_backtest_length,
     min_track_record_length,
     psr,
+    psr_null_variance,
     psr_of,
 )
 
-PAPERS = json.loads((Path(__file__).parents[2] / "answers" / "metrics.json").read_text(encoding="utf-8"))[
-    "significance"
-]
+ANSWERS = Path(__file__).parents[2] / "answers"
+PAPERS = json.loads((ANSWERS / "metrics.json").read_text(encoding="utf-8"))["significance"]
+NEWER = json.loads((ANSWERS / "luck.json").read_text(encoding="utf-8"))
 RETURNS = pd.Series(np.random.default_rng(11).standard_t(5, 1_500) * 0.01 + 0.0006)
 
 
@@ -86,60 +89,58 @@ class TestSense:
         assert math.isnan(dsr(0.1, n=100, trials=5, variance=math.nan))
         assert math.isnan(min_track_record_length(0.1, benchmark=0.2))
         assert math.isnan(min_track_record_length(math.nan))
+        assert math.isnan(min_backtest_length(10, target=0.0))
 
 
-class TestBootstrap:
-    @pytest.mark.parametrize("echo", [-0.3, 0.0, 0.1, 0.6, 0.9])
-    @pytest.mark.parametrize("n", [250, 2400])
-    def test_the_block_length_is_that_of_arch(self, echo, n):
-        from arch.bootstrap import optimal_block_length
+class TestTwoForms:
+    def test_the_form_of_2025_on_its_own_example(self):
+        case = NEWER["sharpe_2025"]
+        moments = {name: case[name] for name in ("n", "skew", "kurtosis")}
+        for row in case["psr"]:
+            found = psr_null_variance(case["mean"] / case["deviation"], benchmark=row["benchmark"], **moments)
+            assert round(found, 3) == row["printed"]
+        assert round(psr(case["mean"] / case["deviation"], **moments), 3) == 0.913  # the form of 2012
 
-        noise = np.random.default_rng(n).standard_normal(n)
-        series = np.zeros(n)
-        for row in range(1, n):
-            series[row] = echo * series[row - 1] + noise[row]
-        theirs = float(optimal_block_length(series)["stationary"].iloc[0])
-        assert monte_carlo.optimal_block_length(series) == pytest.approx(max(theirs, 1.0), rel=1e-9)
+    def test_both_forms_meet_where_the_observation_is_the_benchmark(self):
+        assert psr_null_variance(0.1, n=500, skew=-1, kurtosis=7, benchmark=0.1) == 0.5
+        assert psr(0.1, n=500, skew=-1, kurtosis=7, benchmark=0.1) == 0.5
+        assert math.isnan(psr_null_variance(math.nan, n=100))
+        assert math.isnan(psr_null_variance(0.1, n=1))
 
-    def test_a_series_that_does_not_move_has_blocks_of_one(self):
-        assert monte_carlo.optimal_block_length(np.zeros(100)) == 1.0
 
-    def test_histories_walk_forward_in_blocks_of_the_mean_length(self):
-        rows = np.concatenate(list(monte_carlo.stationary_indices(400, block_length=8.0, reps=600, seed=3)))
-        assert rows.shape == (600, 400)
-        steps = (rows[:, 1:] - rows[:, :-1]) % 400
-        # a jump lands on the next row by chance once in 400 times
-        assert 1 / (steps != 1).mean() == pytest.approx(8.0 / (1 - 1 / 400), rel=0.02)
-        counts = np.bincount(rows.ravel(), minlength=400)
-        assert counts.mean() == 600
-        assert counts.std() / counts.mean() < 0.15  # every row is as likely as any other
-
-    def test_intervals_are_those_of_arch_within_the_noise_of_drawing(self):
-        from arch.bootstrap import StationaryBootstrap
-
-        ours = monte_carlo.intervals(RETURNS, seed=1, reps=8_000)
-        blocks = monte_carlo.optimal_block_length(RETURNS.to_numpy())
-        bootstrap = StationaryBootstrap(blocks, RETURNS.to_numpy(), seed=2)
-        theirs = bootstrap.conf_int(
-            lambda drawn: np.array([metrics.sharpe(drawn), metrics.max_drawdown(drawn), metrics.cagr(drawn)]),
-            reps=3_000,
-            method="percentile",
+class TestRealSweep:
+    def test_the_best_of_a_thousand_crossings(self):
+        answer = NEWER["sp500_crosses"]
+        returns, held = sp500_crosses()
+        ratios = sharpes_of(returns)
+        best = pd.Series(returns[:, ratios.argmax()])
+        assert psr_of(best) == pytest.approx(answer["psr"], abs=1e-10)
+        variance = float(ratios.var(ddof=1))
+        assert expected_max_sharpe(1000, variance=variance * 252) == pytest.approx(
+            answer["expected_max_sharpe"], abs=1e-10
         )
-        for column, name in enumerate(("sharpe", "max_drawdown", "cagr")):
-            width = ours[name][1] - ours[name][0]
-            assert ours[name] == pytest.approx(tuple(theirs[:, column]), abs=0.06 * width)
+        assert dsr_of(best, trials=1000, variance=variance) == pytest.approx(answer["dsr"], abs=1e-10)
+        assert round(metrics.sharpe(pd.Series(held)), 3) == answer["sharpe_buy_and_hold"]
 
-    def test_the_same_seed_draws_the_same_intervals(self):
-        once = monte_carlo.intervals(RETURNS, seed=5, reps=300)
-        assert once == monte_carlo.intervals(RETURNS, seed=5, reps=300)
-        assert once != monte_carlo.intervals(RETURNS, seed=6, reps=300)
-        assert set(once) == {"total_return", "cagr", "sharpe", "max_drawdown"}
 
-    def test_they_hold_what_was_observed(self):
-        found = monte_carlo.intervals(RETURNS, seed=5)
-        for name in ("total_return", "cagr", "sharpe", "max_drawdown"):
-            assert found[name][0] < getattr(metrics, name)(RETURNS) < found[name][1]
+class TestEffectiveTrials:
+    def test_it_is_the_formula_on_the_correlation_matrix(self):
+        draw = np.random.default_rng(2)
+        returns = draw.normal(size=(300, 1)) * 0.7 + draw.normal(size=(300, 20))
+        matrix = np.corrcoef(returns, rowvar=False)
+        rho = (matrix.sum() - 20) / (20 * 19)
+        assert effective_trials(returns) == pytest.approx(rho + (1 - rho) * 20)
 
-    def test_nothing_to_reshuffle_is_no_interval(self):
-        assert monte_carlo.intervals(pd.Series([0.0] * 100), seed=1) == {}
-        assert monte_carlo.intervals(RETURNS.iloc[:19], seed=1) == {}
+    def test_twins_are_one_and_strangers_are_many(self):
+        draw = np.random.default_rng(3)
+        one = draw.normal(size=(400, 1))
+        assert effective_trials(np.repeat(one, 50, axis=1)) == pytest.approx(1.0)
+        assert effective_trials(draw.normal(size=(4000, 50))) == pytest.approx(50, abs=1.0)
+        assert effective_trials(np.hstack([one, -one])) == 2.0
+        assert effective_trials(one) == 1.0
+
+    def test_who_never_traded_is_nobody(self):
+        returns = np.random.default_rng(4).normal(size=(100, 5))
+        padded = np.hstack([returns, np.zeros((100, 3)), np.full((100, 1), np.nan)])
+        assert effective_trials(padded) == pytest.approx(effective_trials(returns))
+        assert math.isnan(effective_trials(np.zeros((100, 3))))

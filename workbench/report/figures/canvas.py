@@ -140,6 +140,16 @@ def thin(frame: pd.DataFrame, *, lines: int | None = None) -> pd.DataFrame:
     return frame.iloc[sorted(kept)]
 
 
+def evenly(length: int, most: int) -> NDArray[np.int64]:
+    """At most `most` positions of 0 … length − 1, evenly, with the first and the last."""
+    return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))
+
+
+def strides(length: int, most: int) -> int:
+    """Every how many-th of `length` values is named on an axis that has room for `most`."""
+    return max(1, -(-length // most))
+
+
 def axis_of(index: pd.Index) -> list[str]:
     """Sessions as `2015-06-30`, moments as `2015-06-30T14:30`: short and the same on every machine."""
     moments = pd.DatetimeIndex(index)

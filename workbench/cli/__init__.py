@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -11,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.errors import NoData, PipelineError, WorkbenchError
+from workbench.cli.opening import home_option, named, opened, project_option, settings_of, state_of
+from workbench.cli.printing import show
+from workbench.cli.research import COMMANDS
+from workbench.errors import PipelineError, WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import pandas as pd
-    from sqlalchemy import Engine
-
     from workbench.orchestration.runner import RunSummary
-    from workbench.settings import Settings
 
 INTERRUPTED = 130
 
@@ -49,20 +45,6 @@ class _Commands(click.Group):
             ctx.exit(1)
 
 
-def _home_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--home", type=click.Path(path_type=Path), help="Folder of user state [WORKBENCH_HOME, else .workbench]."
-    )(command)
-
-
-def _project_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--project",
-        type=click.Path(path_type=Path, exists=True),
-        help="Folder with pipelines/ [found upwards from here].",
-    )(command)
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="workbench", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -83,8 +65,8 @@ def main(*, debug: bool) -> None:  # noqa: ARG001 - read in `_Commands.invoke`
 )
 @click.option("--resume", is_flag=True, help="Reuse the finished steps of the run that failed.")
 @click.option("--again", is_flag=True, help="Run even though the same was run already.")
-@_home_option
-@_project_option
+@home_option
+@project_option
 def run(
     *,
     pipeline: str,
@@ -105,7 +87,7 @@ def run(
         raise click.UsageError("a backfill needs both --from and --to.")
     if start is not None and as_of is not None:
         raise click.UsageError("--as-of is one session and --from/--to are many; give one of the two.")
-    texts = _named(parameters)
+    texts = named(parameters)
 
     from workbench.orchestration import runner
     from workbench.orchestration.hosting import embedded_exchange
@@ -116,7 +98,7 @@ def run(
 
     found = Project.find(project)
     asked = Pipeline.load(found.pipeline_file(pipeline), root=found.root)
-    settings = _settings(home)
+    settings = settings_of(home)
     workspace = Workspace.open(
         found.home(settings.home), database_url=settings.database_url, vintages_url=settings.vintages_url
     )
@@ -146,8 +128,8 @@ def run(
 
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("jupyter", nargs=-1, type=click.UNPROCESSED)
-@_home_option
-@_project_option
+@home_option
+@project_option
 def lab(*, jupyter: tuple[str, ...], home: Path | None, project: Path | None) -> None:
     """Open JupyterLab on the notebooks; further options are Jupyter's own, e.g. --no-browser."""
     from workbench.lab.launch import command, environment
@@ -156,7 +138,7 @@ def lab(*, jupyter: tuple[str, ...], home: Path | None, project: Path | None) ->
     found = Project.find(project)
     if not found.notebooks.is_dir():
         raise PipelineError(f"{found.notebooks} does not exist.", remedy="check out the whole project.")
-    state = found.home(_settings(home).home)
+    state = found.home(settings_of(home).home)
     click.echo(f"JupyterLab on {found.notebooks}, state in {state}")
     sys.stdout.flush()
     os.execve(sys.executable, command(found.notebooks, jupyter), environment(state, os.environ))  # noqa: S606 - no shell
@@ -167,13 +149,13 @@ def lab(*, jupyter: tuple[str, ...], home: Path | None, project: Path | None) ->
 @click.option("--source", default="bundled", show_default=True, help="Source of prices: bundled or synthetic.")
 @click.option("--seed", default=7, show_default=True, help="Seed of a synthetic source.")
 @click.option("--stop", is_flag=True, help="Stop the one that is running.")
-@_home_option
+@home_option
 def exchange(*, port: int, source: str, seed: int, stop: bool, home: Path | None) -> None:
     """Run the local exchange, which speaks Alpaca's protocol, until Ctrl-C."""
     from workbench.exchange import embedded
     from workbench.orchestration.hosting import exchange_folder
 
-    folder = exchange_folder(_state(home))
+    folder = exchange_folder(state_of(home))
     if stop:
         click.echo(f"{embedded.stop(folder)} stopped." if folder.exists() else "none was running.")
         return
@@ -195,8 +177,8 @@ def exchange(*, port: int, source: str, seed: int, stop: bool, home: Path | None
 
 
 @main.command()
-@_home_option
-@_project_option
+@home_option
+@project_option
 def doctor(*, home: Path | None, project: Path | None) -> None:
     """Check this machine, and say how to fix what is not well."""
     from workbench.errors import SettingsError
@@ -218,7 +200,7 @@ def doctor(*, home: Path | None, project: Path | None) -> None:
     except PipelineError as error:
         click.echo(error.message, err=True)
     try:
-        settings = _settings(home)
+        settings = settings_of(home)
     except SettingsError as error:
         say(Finding("settings", Health.FAIL, error.message, error.remedy))
         raise click.exceptions.Exit(1) from None
@@ -235,87 +217,44 @@ def doctor(*, home: Path | None, project: Path | None) -> None:
 @click.option("--pipeline", help="Only of this pipeline.")
 @click.option("--session", help="Only for this session, e.g. 2015-06-30.")
 @click.option("--last", default=20, show_default=True, help="How many at most.")
-@_home_option
+@home_option
 def runs(*, run_id: str | None, pipeline: str | None, session: str | None, last: int, home: Path | None) -> None:
     """Show the newest runs of pipelines, or the steps of the run RUN_ID (its first digits are enough)."""
     from workbench.orchestration import history
 
-    with _opened(home) as engine:
+    with opened(home) as engine:
         if run_id is not None:
-            _show(history.steps(engine, run_id), empty="this run has no step.")
+            show(history.steps(engine, run_id), empty="this run has no step.")
             return
         frame = history.runs(engine, pipeline=pipeline, session=session, last=last)
     frame["run"] = frame["run"].str[:8]
-    _show(frame, empty="nothing was run yet; `workbench run daily` does.")
+    show(frame, empty="nothing was run yet; `workbench run daily` does.")
 
 
 @main.command()
 @click.option("--account", help="Only of this account.")
 @click.option("--session", help="Only of this session, e.g. 2015-06-30.")
 @click.option("--last", default=50, show_default=True, help="How many at most.")
-@_home_option
+@home_option
 def orders(*, account: str | None, session: str | None, last: int, home: Path | None) -> None:
     """Show the newest orders of the journal."""
     from workbench.orchestration import history
 
-    with _opened(home) as engine:
+    with opened(home) as engine:
         frame = history.orders(engine, account=account, session=session, last=last)
-    _show(frame, empty="no order was written.")
+    show(frame, empty="no order was written.")
 
 
 @main.command()
 @click.option("--account", help="Only of this account.")
-@_home_option
+@home_option
 def positions(*, account: str | None, home: Path | None) -> None:
     """Show what is held."""
     from workbench.orchestration import history
 
-    with _opened(home) as engine:
+    with opened(home) as engine:
         frame = history.positions(engine, account=account)
-    _show(frame, empty="nothing is held.")
-
-
-def _named(parameters: tuple[str, ...]) -> dict[str, str]:
-    named = {}
-    for text in parameters:
-        name, sign, value = text.partition("=")
-        if not sign or not name.strip():
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE.", param_hint="-p")
-        named[name.strip()] = value.strip()
-    return named
-
-
-def _settings(home: Path | None) -> Settings:
-    from workbench.settings import Settings
-
-    return Settings.read() if home is None else Settings.read(home=home.expanduser().absolute())
-
-
-def _state(home: Path | None) -> Path:
-    """The folder of user state, the same from everywhere inside a project."""
-    from workbench.orchestration.project import Project
-
-    settings = _settings(home)
-    try:
-        return Project.find().home(settings.home)
-    except PipelineError:
-        return settings.resolved_home
-
-
-@contextlib.contextmanager
-def _opened(home: Path | None) -> Iterator[Engine]:
-    """The database, for reading; a file that does not exist is not made."""
-    from workbench.store.engine import open_engine
-
-    settings, state = _settings(home), _state(home)
-    file = state / "workbench.db"
-    if not settings.database_url and not file.exists():
-        raise NoData(f"nothing is stored in {state} yet.", remedy="`workbench run daily` begins; --home names another.")
-    engine = open_engine(settings.database_url or f"sqlite:///{file}")
-    try:
-        yield engine
-    finally:
-        engine.dispose()
+    show(frame, empty="nothing is held.")
 
 
 def _in_short(summary: RunSummary) -> str:
@@ -329,30 +268,5 @@ def _in_short(summary: RunSummary) -> str:
     )
 
 
-def _show(frame: pd.DataFrame, *, empty: str) -> None:
-    """A frame as a table; never cut off where the output is not a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    if frame.empty:
-        click.echo(empty)
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in frame.columns:
-        table.add_column(str(name), overflow="fold", no_wrap=not sys.stdout.isatty())
-    for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
-    console = Console() if sys.stdout.isatty() else Console(width=100_000)
-    console.print(table, highlight=False)
-
-
-def _cell(value: Any) -> str:
-    import datetime as dt
-
-    import pandas as pd
-
-    if value is None or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN is the value that differs from itself
-        return "–"
-    if isinstance(value, dt.datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+for command in COMMANDS:
+    main.add_command(command)

@@ -1,4 +1,4 @@
-"""Bench: the verbs of the workbench over one workspace. `bench = wb.open()` is how a notebook begins."""
+"""The verbs of a trading day: data, ideas, arena, execution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.arena.decisions import Decision
-    from workbench.backtest.costs import Costs
     from workbench.data.history import Collected
     from workbench.market.history import History
     from workbench.market.view import MarketView
@@ -26,28 +25,9 @@ if TYPE_CHECKING:
 WARM_UP = 300
 
 
-def open_bench(**overrides: Any) -> Bench:
-    """Read the settings of this machine, open its workspace, and return the verbs.
-
-    Args:
-        overrides: settings to use instead of those of the environment, e.g. `home="elsewhere"`.
-
-    Raises:
-        SettingsError: a setting has a wrong value.
-        StoreError: the database cannot be opened.
-    """
-    settings = Settings.read(**overrides)
-    workspace = Workspace.open(
-        settings.resolved_home,
-        database_url=settings.database_url,
-        vintages_url=settings.vintages_url,
-    )
-    return Bench(workspace=workspace, settings=settings)
-
-
 @dataclass(frozen=True)
-class Bench:
-    """What one machine can be asked. Every verb takes what it works on; nothing is remembered between calls."""
+class Day:
+    """What a trading day asks of one machine. Every verb takes what it works on; nothing stays between calls."""
 
     workspace: Workspace
     settings: Settings
@@ -104,21 +84,6 @@ class Bench:
         from workbench.strategies import registered
 
         return sorted(registered())
-
-    # -- backtest -----------------------------------------------------------------------------------------------------
-
-    def backtest(self, strategy: Strategy, history: History, *, costs: Costs | None = None) -> Run:
-        """Replay a strategy through the past, after costs. An identical question returns the stored answer."""
-        from workbench.backtest import runs
-        from workbench.backtest.costs import Costs
-
-        return runs.run(strategy, history, workspace=self.workspace, costs=costs or Costs())
-
-    def compare(self, runs: Sequence[Run], *, benchmark: Run) -> pd.DataFrame:
-        """One row per run, with the odds that its Sharpe ratio is luck, deflated by the number ever tried."""
-        from workbench.backtest.runs import compare
-
-        return compare(runs, benchmark=benchmark, workspace=self.workspace)
 
     # -- arena --------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,36 @@
+"""The identity of a strategy's code: its class, its file, and what of this package it leans on."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.strategy import Strategy
+
+_PACKAGE = "workbench.strategies."
+
+
+@functools.cache
+def code_identity(kind: type[Strategy]) -> str:
+    """sha256 (hex) of the code of a strategy: its class, its file, and the files of this package that it imports.
+
+    `Strategy.hash` names an idea by its class alone; an edited function beside the class, or an edited indicator, is
+    other code too, and that is what a stored version must notice.
+    """
+    seal = hashlib.sha256(kind.code_hash().encode())
+    waiting, seen = [kind.__module__], set()
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen or not name.startswith(_PACKAGE):
+            continue
+        seen.add(name)
+        source = inspect.getsource(sys.modules[name])
+        seal.update(f"{name}\x1f{source}".encode())
+        imported = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
+        waiting += sorted(node.module for node in imported if node.module is not None)
+    return seal.hexdigest()
