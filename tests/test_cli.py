@@ -52,7 +52,20 @@ def test_help_is_cheap():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     after = os.times()
     assert done.stdout.splitlines()[-1] == "[]"
-    for command in ("run", "lab", "exchange", "doctor", "runs", "orders", "positions"):
+    for command in (
+        "run",
+        "lab",
+        "exchange",
+        "doctor",
+        "runs",
+        "orders",
+        "positions",
+        "sweep",
+        "audit",
+        "worker",
+        "jobs",
+        "warmup",
+    ):
         assert f"\n  {command} " in done.stdout
     cpu = after.children_user + after.children_system - spent.children_user - spent.children_system
     assert cpu < 0.5

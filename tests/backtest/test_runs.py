@@ -79,8 +79,11 @@ class TestAnswer:
         assert answer.summary["sharpe"] == metrics.sharpe(equity["return"])
         assert answer.summary["trades"] == len(answer.table("trades"))
         assert list(answer.summary)[:4] == ["total_return", "cagr", "annual_volatility", "sharpe"]
-        assert set(answer.intervals) == {"total_return", "cagr", "sharpe", "max_drawdown"}
-        assert set(answer.tables) == {"equity", "drawdown", "weights", "orders", "trades", "positions"}
+        assert {"total_return", "cagr", "sharpe", "max_drawdown", "sortino", "win_rate"} <= set(answer.intervals)
+        assert set(answer.intervals) <= set(answer.summary)
+        own = {"equity", "drawdown", "weights", "orders", "trades", "positions", "luck"}
+        odds = {"shuffled_returns", "shuffled_trades", "fan_returns", "fan_trades"}
+        assert set(answer.tables) - {"financing"} == own | odds
         assert (answer.table("orders")["decided"] >= HISTORY.study.start).all()
 
     def test_close_only_data_is_filled_at_closes(self, workspace):
@@ -94,6 +97,21 @@ class TestAnswer:
         assert [answer.summary[name] for name in ("sharpe", "psr", "calmar", "win_rate", "profit_factor")] == [None] * 5
         assert answer.intervals == {}
         assert run(Never(), HISTORY, workspace=workspace).table("orders").empty
+
+
+class TestLuck:
+    def test_every_answer_says_how_many_ideas_were_tried_before_it(self, workspace):
+        counts = [
+            run(SmaCross(fast=fast, slow=20), HISTORY, workspace=workspace).table("luck")["value"]["trials"]
+            for fast in (5, 6, 5)
+        ]
+        # The third is the first one again: stored, and yet counted anew.
+        assert counts == [1, 2, 2]
+
+    def test_another_year_of_the_same_market_does_not_forget_them(self, workspace):
+        run(FAST, HISTORY, workspace=workspace)
+        later = run(SmaCross(fast=6, slow=20), HISTORY.until(HISTORY.sessions[-50]), workspace=workspace)
+        assert later.table("luck")["value"]["trials"] == 2
 
 
 class TestReuse:

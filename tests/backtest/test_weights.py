@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.properties.future import random_history
+from workbench import sessions
 from workbench.backtest.costs import Costs
 from workbench.backtest.fill_rules import FillRules
 from workbench.backtest.preconditions import check_history
@@ -16,8 +17,10 @@ from workbench.backtest.weights import replayed, weights_of
 from workbench.errors import BarsRefused, WeightsRefused
 from workbench.market.actions import Actions, Dividend
 from workbench.market.bars import Bars
+from workbench.market.history import History
 from workbench.strategies import BuyAndHold
 from workbench.strategy import Strategy
+from workbench.study import Study
 
 HISTORY = random_history(length=60, warm_up=30, seed=2)
 
@@ -111,6 +114,43 @@ class TestReplayed:
         done = replayed(weights, HISTORY, costs=Costs(impact=1.0), rules=FillRules())
         assert (done.orders["session"] == HISTORY.evaluated[1]).all()
         assert (done.orders["impact"] > 0).all()
+
+
+class TestIntraday:
+    def test_an_intraday_history_is_replayed_with_its_own_sessions(self):
+        """Hourly bars of New York; a dividend belongs to the first bar of its session, as the venue counts sessions."""
+        days = sessions.sessions("XNYS", "2015-01-02", "2015-01-30")
+        ends = pd.DatetimeIndex(
+            [
+                close - pd.Timedelta(hours=hour)
+                for close in sessions.close_times("XNYS", days)
+                for hour in range(6, -1, -1)
+            ]
+        )
+        draw = np.random.default_rng(4)
+        close = pd.DataFrame({"AAPL": 100 * np.exp(np.cumsum(draw.normal(0, 0.01, len(ends))))}, index=ends)
+        study = Study.of("AAPL", start="2015-01-08", as_of="2015-01-30", timeframe="1h")
+        paid = pd.Timestamp("2015-01-15")
+        history = History(
+            study=study,
+            bars=Bars(close=close),
+            label="by hand",
+            actions=Actions(dividends=(Dividend("AAPL", paid, 1.0),)),
+        )
+        check_history(history)
+        done = replayed(weights_of(BuyAndHold(), history), history, costs=Costs(), rules=FillRules())
+        assert done.orders["session"].dt.tz is not None
+        assert done.orders["session"].tolist() == [history.evaluated[1]]
+        received = done.financing["dividends"]
+        first = ends[sessions.of_bars("XNYS", ends) == paid][0]
+        assert received[received != 0.0].index.tolist() == [first]
+        free = dataclasses.replace(history, actions=Actions())
+        one, other = (
+            replayed(weights_of(BuyAndHold(), free), free, costs=Costs(), rules=FillRules(), engine=engine)
+            for engine in ("vectorbt", "replay")
+        )
+        np.testing.assert_allclose(one.equity, other.equity, rtol=1e-12)
+        pd.testing.assert_frame_equal(one.orders, other.orders, check_exact=False, rtol=1e-9)
 
 
 class Untouchable(Strategy):

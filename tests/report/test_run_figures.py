@@ -273,7 +273,7 @@ class TestDistributions:
         equity = run.table("equity")["equity"]
         final = figures.outcomes(run, metric="final")
         assert f"observed {equity.iloc[-1] / equity.iloc[0]:.2f}" in final.layout.meta["text"]
-        assert final.layout.xaxis.title.text == "final (times the start)"
+        assert final.layout.xaxis.title.text == "wealth at the end (times the start)"
         with pytest.raises(ParameterError, match="metric='luck' was not drawn"):
             figures.outcomes(run, metric="luck")
         with pytest.raises(NoData, match="no table 'shuffled_returns'"):

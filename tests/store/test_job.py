@@ -95,6 +95,8 @@ def test_a_running_job_says_how_far_it_is_and_the_estimate_counts_down():
     job = made(done=420, total=1000, eta_s=100.0, note="evaluating")
     assert job.facts(at(12)) == ["42 %", "420 of 1,000", "12 s elapsed", "about 1 min 28 s left", "evaluating"]
     assert "about 0.0 s left" in job.facts(at(5000))
+    judging = made(done=1000, total=1000, eta_s=0.0, note="judging")  # the cells are done, the work is not
+    assert judging.facts(at(12)) == ["100 %", "1,000 of 1,000", "12 s elapsed", "judging"]
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,9 @@ def _backtest(question: JobQuestion, means: Means) -> Run:
 def _sweep(question: JobQuestion, means: Means) -> Run:
     from workbench.backtest import sweeps
 
+    def heard(done: int, cells: int) -> None:
+        means.progress(done, cells, "evaluating cells" if done < cells else "judging: is it luck, and what came after?")
+
     means.progress(0, 0, "loading the history")
     return sweeps.sweep(
         kind_of(question.strategy),
@@ -209,7 +212,7 @@ def _sweep(question: JobQuestion, means: Means) -> Run:
         rules=question.rules,
         fixed=question.params,
         compute=means.compute,
-        progress=means.progress,
+        progress=heard,
     )
 
 

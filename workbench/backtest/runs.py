@@ -54,7 +54,8 @@ def run(
     Returns:
         A Run of kind `backtest` with the tables `equity` (equity, cash, exposure, return), `drawdown`, `weights`,
         `orders`, `trades`, `positions`, and 95 % intervals of total_return, cagr, sharpe and max_drawdown by the
-        stationary bootstrap. `reused` is True when it comes from the store.
+        stationary bootstrap; see `workbench.backtest.luck.table` for the table `luck`, whose trials are counted when it
+        is asked, not when it was answered. `reused` is True when it comes from the store.
 
     Raises:
         BacktestError: the bars or the weights break their contract, or the strategy failed; the row says FAILED with
@@ -83,7 +84,13 @@ def run(
         known = trials.tried(workspace.engine, ledger.slice_hash(history.study))
         return dataclasses.replace(made, tables=made.tables | _odds(made, known))
 
-    return answer(workspace, row_of("backtest", history, config, provenance), compute, title=strategy.line)
+    found = answer(workspace, row_of("backtest", history, config, provenance), compute, title=strategy.line)
+    if not found.reused:
+        return found
+    known = trials.tried(workspace.engine, ledger.slice_hash(history.study))
+    if known.count == found.table("luck")["value"]["trials"]:
+        return found
+    return dataclasses.replace(found, tables=found.tables | _odds(found, known))  # more was tried since it was stored
 
 
 def _answer(

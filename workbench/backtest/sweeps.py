@@ -16,7 +16,7 @@ from workbench.backtest.costs import Costs
 from workbench.backtest.engine import execution_price_for
 from workbench.backtest.examined import ideas
 from workbench.backtest.fill_rules import FillRules
-from workbench.backtest.luck import trials
+from workbench.backtest.luck import answers, trials
 from workbench.backtest.luck.table import LIMIT, Honesty, honesty, sample_of
 from workbench.backtest.question import config_of, provenance_of, row_of
 from workbench.backtest.sweep.chunk_store import ChunkStore
@@ -72,7 +72,8 @@ def sweep(
 
     Returns:
         A Run of kind `sweep`. Tables: `cells` (parameters, metrics, `score` and `stability` of the neighbourhood, which
-        `engine` computed it, `error`), `luck` (the honesty table), `folds` (walk-forward, empty when there are too few
+        `engine` computed it, `error`), `luck` (the honesty table; trials are counted when it is asked), `best` (the
+        returns of the best cell), `folds` (walk-forward, empty when there are too few
         sessions), `region` (the plateau's cells), `equity` (`centre`, `out_of_sample`, `benchmark`).
         `provenance["notes"]` says what was left out or done otherwise, and why.
 
@@ -128,7 +129,8 @@ def sweep(
         store.clear()
         return run
 
-    return answer(workspace, row_of("sweep", history, config, provenance), computed, title=asked.line)
+    made = answer(workspace, row_of("sweep", history, config, provenance), computed, title=asked.line)
+    return _recounted(made, workspace) if made.reused else made
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +180,7 @@ def _edges(cells: pd.DataFrame, region: Region) -> list[str]:
 @dataclass(frozen=True, eq=False)
 class _Judged:
     luck: Honesty
+    best: pd.Series
     walked: WalkForward | None
     benchmark: pd.Series
     centre: pd.Series | None
@@ -189,8 +192,9 @@ def _judged(setup: Setup, found: _Found, known: trials.Trials) -> _Judged:
     sessions = setup.history.evaluated[1:]
     rows, best = sample_of(found.cells["sharpe"].to_numpy())
     held = Evaluator(dataclasses.replace(setup, kind=BuyAndHold, fixed={})).returns(pd.DataFrame(index=[0]))[:, 0]
+    returns = found.evaluator.returns(found.of_grid(rows))
     luck = honesty(
-        found.evaluator.returns(found.of_grid(rows)),
+        returns,
         benchmark=held,
         trials=known,
         seed=study.seed,
@@ -207,9 +211,31 @@ def _judged(setup: Setup, found: _Found, known: trials.Trials) -> _Judged:
     except BacktestError as error:
         found.notes.append(f"no walk-forward: {error.message}")
     if found.region is not None:
-        returns = found.evaluator.returns(found.of_grid(np.array([found.region.row])))[:, 0]
-        centre = pd.Series(returns, index=sessions)
-    return _Judged(luck=luck, walked=walked, benchmark=pd.Series(held, index=sessions), centre=centre)
+        own = found.evaluator.returns(found.of_grid(np.array([found.region.row])))[:, 0]
+        centre = pd.Series(own, index=sessions)
+    first = np.full(len(sessions), np.nan) if best is None else returns[:, best]
+    return _Judged(
+        luck=luck,
+        best=pd.Series(first, index=sessions),
+        walked=walked,
+        benchmark=pd.Series(held, index=sessions),
+        centre=centre,
+    )
+
+
+def _recounted(run: Run, workspace: Workspace) -> Run:
+    """A stored sweep, its odds taken against all that was tried since."""
+    known = trials.tried(workspace.engine, ledger.slice_hash(run.study))
+    luck = run.table("luck")
+    if known.count == luck["value"]["trials"]:
+        return run
+    best = run.table("best")["return"].to_numpy()
+    odds = answers.frame_of(
+        answers.of_odds(best, known, cells=len(run.table("cells")), periods=run.study.bars_per_year)
+    )
+    luck = pd.concat([odds, luck.loc[luck.index.difference(odds.index, sort=False)]])
+    newer = {name: _finite(float(luck["value"][name])) for name in ("trials", "psr", "dsr")}
+    return dataclasses.replace(run, summary=run.summary | newer, tables=run.tables | {"luck": luck})
 
 
 def _run(
@@ -235,6 +261,7 @@ def _run(
         tables={
             "cells": found.cells.reset_index(drop=True),
             "luck": judged.luck.frame,
+            "best": judged.best.to_frame("return").rename_axis("session"),
             "folds": pd.DataFrame({"fold": []}) if walked is None else _stored(walked.folds),
             "region": pd.DataFrame({"sharpe": []}) if region is None else region.members.reset_index(drop=True),
             "equity": _equity(setup.history.study.initial_cash, judged),

@@ -124,7 +124,9 @@ class Job:
             f"{_span(elapsed)} {'elapsed' if running else 'in all'}"
             if elapsed is not None and self.status is not JobStatus.QUEUED
             else "",
-            f"about {_span(max(eta - self._silence(at), dt.timedelta(0)))} left" if eta is not None else "",
+            f"about {_span(max(eta - self._silence(at), dt.timedelta(0)))} left"
+            if eta is not None and self.done < self.total
+            else "",
             f"attempt {self.attempts} of {self.max_attempts}" if self.attempts > 1 else "",
             "stopping" if self.cancelling else "",
             self.note or "" if running else "",

@@ -12,7 +12,7 @@ from workbench.backtest.audit.auditing import CHECKS, audit, checks_of, verdict_
 from workbench.backtest.audit.check import FAIL, PASS, VERDICTS, WARN, worst
 from workbench.backtest.costs import Costs
 from workbench.backtest.runs import run
-from workbench.errors import JobCancelled, NoData, ParameterError, WeightsRefused
+from workbench.errors import JobCancelled, NoData, ParameterError, StrategyFailed, WeightsRefused
 from workbench.store.engine import transaction
 from workbench.store.tables.backtest import BacktestRunRow
 from workbench.strategies import SmaCross
@@ -79,6 +79,16 @@ class TestOneDatabase:
         assert "three symbols at least" in found["universe"].numbers["stopped"].iloc[0]
         assert found["future"].verdict == PASS
         assert len(found) == 6
+
+    def test_a_fault_of_ours_is_not_blamed_on_the_strategy(self, workspace, monkeypatch):
+        def broken(_subject):
+            raise KeyError("our own")
+
+        monkeypatch.setattr("workbench.backtest.audit.trades.check", broken)
+        with pytest.raises(StrategyFailed) as caught:
+            audit(FAST, HISTORY, workspace=workspace)
+        assert isinstance(caught.value.__cause__, KeyError)
+        assert rows(workspace)[0].status == "FAILED"
 
     def test_where_it_cannot_be_replayed_at_all_there_is_no_audit(self, workspace):
         class Short(NeedsThree):

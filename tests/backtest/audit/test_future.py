@@ -21,13 +21,15 @@ from tests.backtest.audit.planted import (
     subject_of,
 )
 from tests.properties.future import random_history
-from workbench.backtest.audit import future
+from workbench.backtest.audit import future, warm_up
 from workbench.backtest.audit.check import FAIL, PASS, WARN
 from workbench.backtest.audit.future import chosen, difference, require_causal
 from workbench.backtest.weights import weights_of
+from workbench.data import history as loading
 from workbench.errors import StrategyFailed, WeightsRefused
 from workbench.market.actions import Actions, Dividend
-from workbench.strategies import build, registered
+from workbench.strategies import SmaCross, build, registered
+from workbench.study import Study
 
 HISTORY = random_history(seed=5, gaps=0.02, length=700, warm_up=400)
 PAYING = dataclasses.replace(
@@ -111,6 +113,21 @@ def test_nothing_to_change_is_a_warning_not_a_pass():
     assert future.check(subject_of(Never(), HISTORY)).verdict == WARN
     assert chosen(pd.DataFrame({"KO": [1.0]}), pd.DataFrame({"KO": [1.0]}), count=12, seed=1) == []
     require_causal(NeedsThree(), history_of({"A": [1.0, 2.0], "B": [1.0, 1.0], "C": [1.0, 1.0]}))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_intraday_bars_are_stamped_with_their_ends(workspace):
+    study = Study.of(["SYN01", "SYN02"], start="2015-06-01", as_of="2015-06-30", timeframe="1h", source="synthetic")
+    loading.collect(study, workspace=workspace, warm_up=100)
+    history = loading.load(study, workspace=workspace, warm_up=100)
+    honest = subject_of(SmaCross(fast=3, slow=10), history)
+    require_causal(honest.strategy, history)
+    for check in (future.check, warm_up.check):
+        found = check(honest)
+        assert found.verdict == PASS, found.headline
+    assert str(future.check(honest).numbers["session"].dtype).endswith("UTC]")
+    with pytest.raises(WeightsRefused, match=r"peeks: with the future after 2015-06-\d\d \d\d:30 UTC"):
+        require_causal(TomorrowsReturn(), history)
 
 
 def test_half_of_the_moments_are_bars_in_which_it_speaks_and_the_last_is_never_one():

@@ -38,16 +38,15 @@ class TestReturns:
         assert found.quantiles.loc["seen"].to_dict() == found.seen
 
     def test_ruin_of_a_coin_is_that_of_the_gambler(self):
-        # Fair steps of ±1 % in the logarithm, 400 of them: by reflection, the chance ever to be below −20 steps is
-        # P(S ≤ −22) + P(S < −22) = 0.2714 + 0.2501 for an even number of steps.
+        # 400 fair steps of ±1 % in the logarithm. By reflection the chance ever to stand 21 steps down is
+        # P(S ≤ −21) + P(S < −21), and S is even.
         from scipy.stats import binom
 
         up = np.exp(0.01) - 1
         coin = pd.Series(np.where(np.arange(400) % 2, up, 1 / (1 + up) - 1))
         level = float(np.exp(-0.205))  # between the 20th step down and the 21st
         found = shuffled_returns(coin, seed=3, reps=8_000, ruin_level=level, block_length=1.0)
-        at = (400 - 21 - 1) // 2  # fewest ups that still reach −21 on an even walk: S = −22
-        expected = binom.cdf(at, 400, 0.5) + binom.cdf(at, 400, 0.5)
+        expected = 2 * binom.cdf((400 - 22) / 2, 400, 0.5)
         assert found.ruin == pytest.approx(expected, abs=0.02)
 
     def test_the_fan_spreads_and_ends_where_the_final_wealth_does(self):

@@ -116,6 +116,20 @@ class TestTheSameNumber:
         }
         assert ours(own, other, theirs) == pytest.approx(numbers(theirs), rel=1e-9)
 
+    def test_with_a_rate_that_is_free_of_risk(self, seed):
+        own, other = market(seed)
+        rate = 1.03 ** (1 / 252) - 1
+        line = scipy.stats.linregress(other - rate, own - rate)
+        growth, spread = empyrical.cagr(own) - 0.03, empyrical.annual_volatility(own)
+        assert metrics.alpha(own, other, risk_free=0.03) == pytest.approx(line.intercept * 252, rel=1e-9)
+        assert metrics.treynor(own, other, risk_free=0.03) == pytest.approx(growth / line.slope, rel=1e-9)
+        assert metrics.m_squared(own, other, risk_free=0.03) == pytest.approx(
+            growth / spread * empyrical.annual_volatility(other) + 0.03, rel=1e-9
+        )
+        assert metrics.sharpe(own, risk_free=0.03) == pytest.approx(
+            empyrical.sharpe_ratio(own, risk_free=rate), rel=1e-9
+        )
+
     def test_as_vectorbt(self, seed):
         own, other = market(seed)
         # vectorbt has no drawdown where the first session loses; the fall is the same when it does not.

@@ -96,6 +96,28 @@ def test_one_return():
     assert len(captures & undefined(found)) == 1
 
 
+def test_two_returns_are_enough_for_a_deviation_and_three_for_what_follows():
+    two = run_of([0.01, -0.02])
+    deviations = {"annual_volatility", "semi_deviation", "mean_absolute_deviation", "gini_mean_difference", "sharpe"}
+    assert not undefined(two) & (deviations | {"skewness", "kurtosis", "gaussian_var_95", "sortino", "sharpe_error"})
+    assert not undefined(two) & {"beta", "alpha", "correlation", "tracking_error", "information_ratio", "m_squared"}
+    assert undefined(two) >= {"autocorrelation", "lo_volatility", "lo_sharpe", "k_ratio", "stability"}
+    assert two["gini_mean_difference"] == pytest.approx(0.03)
+    assert two["annual_volatility"] == pytest.approx(0.03 / 2**0.5 * 252**0.5)
+    three = run_of([0.01, -0.02, 0.015])
+    assert not undefined(three) & {"autocorrelation", "lo_volatility", "lo_sharpe", "k_ratio", "stability"}
+
+
+def test_a_record_of_exactly_one_window_has_that_window():
+    year = np.random.default_rng(4).normal(0, 0.01, 252)
+    found = run_of(year)
+    assert found["best_12_months"] == found["worst_12_months"] == pytest.approx(found["total_return"])
+    assert found["worst_rolling_sharpe"] == pytest.approx(found["sharpe"], rel=1e-9)
+    assert undefined(run_of(year[:251])) >= {"best_12_months", "worst_12_months", "worst_rolling_sharpe"}
+    quarter = run_of(year[:63])
+    assert quarter["highest_rolling_volatility"] == pytest.approx(quarter["annual_volatility"], rel=1e-9)
+
+
 @pytest.mark.parametrize("step", [0.001, -0.001])
 def test_equal_returns_have_no_risk_even_after_rounding(step):
     wealth = pd.Series((1.0 + step) ** np.arange(801))

@@ -84,6 +84,34 @@ def test_any_weights(*, symbols, gaps, costs, execution_price, opens, often, cas
     assert_exact(setup, cells, "kernel:weights")
 
 
+class Said(Strategy):
+    """Wishes for exactly these fractions of the first symbol, one per evaluated session."""
+
+    name: ClassVar[str] = "said"
+    wishes: tuple[float, ...]
+    warm_up: ClassVar[int] = 0
+
+    def target_weights(self, history):
+        weights = np.full(history.close.shape, np.nan)
+        weights[history.begins : history.begins + len(self.wishes), 0] = self.wishes
+        return as_weights(weights, history)
+
+
+def test_amounts_at_the_edge_of_rounding():
+    # all but nothing ends a trade; a hair more or less than what is held is no order; so is less than 1e-9 of the cash
+    wishes = [
+        (0.5, 1e-12, 0.5, 1e-10, 0.0),
+        (0.5, 0.5, 0.5 + 1e-12, 0.5 - 1e-12, 0.0),
+        (1e-10, 1.0, 1.0 - 1e-10, 1.0, 1e-9),
+        (2e-9, 0.0, 1.0, 0.0, 1.0),
+        (1.0, 1.0, 1.0, 0.3, 1.0 + 5e-10),
+    ]
+    cells = pd.DataFrame({"wishes": wishes})
+    for closes in ([10.0] * 9, [10.0, 11.0, 9.0, 12.0, 10.0, 10.0, 11.0, 12.0, 9.0]):
+        for costs in COSTS.values():
+            assert_exact(Setup(Said, of_closes(closes), costs), cells, "kernel:weights")
+
+
 def test_a_strategy_of_the_house_that_decides_in_python():
     cells = pd.DataFrame({"lookback": [40, 60], "skip": [5, 0], "top": [1, 2]})
     assert_exact(Setup(Momentum, market(symbols=4, warm_up=90, seed=3)), cells, "kernel:weights")

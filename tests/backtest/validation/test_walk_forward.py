@@ -12,6 +12,7 @@ import pytest
 
 from tests.backtest.validation.planted import Pick, cells, market, setup
 from tests.properties.future import random_history, redraw
+from workbench import sessions
 from workbench.backtest import metrics
 from workbench.backtest.costs import Costs
 from workbench.backtest.sweep.evaluate import Setup, evaluate
@@ -19,9 +20,12 @@ from workbench.backtest.validation.stitching import Chosen, stitched
 from workbench.backtest.validation.walk_forward import walk_forward
 from workbench.backtest.weights import replayed, weights_of
 from workbench.errors import BarsRefused, GridRefused, JobCancelled, ParameterError
+from workbench.market.bars import Bars
+from workbench.market.history import History
 from workbench.strategies import SmaCross
 from workbench.strategies.wishes import emit_changes
 from workbench.strategy import Strategy
+from workbench.study import Study
 
 # Cell 1 is a spike, 5 to 7 are a plateau.
 SURFACE = [-0.001, 0.004, -0.001, -0.001, -0.001, 0.002, 0.002, 0.002, -0.001]
@@ -252,6 +256,52 @@ class TestStitching:
             0: "out of sample: ValueError: too short for me",
             1: "out of sample: ValueError: too short for me",
         }
+
+
+class TestHours:
+    """Folds are cut between sessions also where bars are hours."""
+
+    DAYS = sessions.sessions("XNYS", "2012-01-03", "2012-12-31")[:110]
+
+    def setup(self, seed=1, until=None):
+        ends = sessions.bar_ends("XNYS", self.DAYS[0], self.DAYS[-1], minutes=60)
+        steps = np.random.default_rng(1).normal(0, 0.004, len(ends))
+        if until is not None:
+            later = ends > sessions.closes("XNYS", until)
+            steps[later] = np.random.default_rng(seed).normal(0, 0.004, later.sum())
+        close = pd.DataFrame({"KO": 100 * np.exp(np.cumsum(steps))}, index=ends.rename("session"))
+        close.columns.name = "symbol"
+        study = Study.of(
+            "KO",
+            start=self.DAYS[30],
+            as_of=sessions.closes("XNYS", self.DAYS[-1]),
+            source="synthetic",
+            timeframe="1h",
+        )
+        return Setup(SmaCross, History(study=study, bars=Bars(close=close), label="SYNTHETIC", synthetic=True))
+
+    def test_a_cell_comes_into_force_with_the_last_bar_of_the_session_before(self):
+        found = walk_forward(self.setup(), GRID, train=30, test=15)
+        said = found.weights.dropna(how="all").index
+        assert said[0] == sessions.closes("XNYS", found.folds["train_end"].iloc[0])
+        assert found.returns.index[0] == sessions.opens("XNYS", found.folds["test_start"].iloc[0]) + pd.Timedelta(
+            "1h"
+        )
+        assert len(found.returns) == 50 * 7
+        assert np.prod(1 + found.folds["total_return"]) - 1 == pytest.approx(found.summary["total_return"])
+        changed = found.folds.index[(found.folds[["fast", "slow"]].diff().abs() > 0).any(axis=1)]
+        assert len(changed)
+        for fold in changed:
+            assert sessions.closes("XNYS", found.folds["train_end"][fold]) in said
+
+    def test_what_comes_after_a_fold_changes_nothing_of_it(self):
+        first = walk_forward(self.setup(), GRID, train=30, test=15)
+        until = first.folds["test_end"].iloc[1]
+        second = walk_forward(self.setup(seed=5, until=until), GRID, train=30, test=15)
+        pd.testing.assert_frame_equal(first.folds.iloc[:2], second.folds.iloc[:2])
+        end = sessions.closes("XNYS", until)
+        pd.testing.assert_frame_equal(first.weights.loc[:end], second.weights.loc[:end])
+        assert not first.folds.equals(second.folds)
 
 
 class TestFailures:

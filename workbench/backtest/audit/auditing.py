@@ -17,7 +17,7 @@ from workbench.backtest.costs import Costs
 from workbench.backtest.engine import execution_price_for
 from workbench.backtest.fill_rules import FillRules
 from workbench.backtest.question import config_of, provenance_of, row_of
-from workbench.errors import JobCancelled, JobLost, ParameterError
+from workbench.errors import BacktestError, ParameterError
 from workbench.run import Run
 from workbench.study import digest
 from workbench.trace import trace_id
@@ -148,10 +148,8 @@ def _checked(name: str, subject: Subject) -> Check:
     module = CHECKS[name]
     try:
         found: Check = module.check(subject)
-    except (JobCancelled, JobLost):
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a strategy raises in a perturbed world is the finding
-        message = said_by(error) or type(error).__name__
+    except BacktestError as error:  # what a strategy raises in a changed world, or wishes for there, is the finding
+        message = said_by(error)
         headline = f"It could not be checked: {message}"
         return Check(name, FAIL, headline, pd.DataFrame({"stopped": [message]}), module.WHY, module.THRESHOLD)
     return found

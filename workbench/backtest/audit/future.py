@@ -179,6 +179,12 @@ def difference(old: pd.DataFrame, new: pd.DataFrame, *, after: pd.Timestamp) -> 
     }
 
 
+def moments(column: pd.Series, *, like: pd.Index) -> pd.Series:
+    """A column of bars with the type of an index of bars, also where every one of them is missing."""
+    aware = isinstance(like.dtype, pd.DatetimeTZDtype)
+    return pd.to_datetime(column, utc=aware).astype(like.dtype)
+
+
 def stamp(moment: Any) -> str:
     """A session as its date, the end of an intraday bar with its time."""
     at = pd.Timestamp(moment)
@@ -187,9 +193,9 @@ def stamp(moment: Any) -> str:
 
 def _frame(rows: list[dict[str, Any]], subject: Subject) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["after", "world", "changed", "session", "symbol", "old", "new"])
-    moment = subject.weights.index.dtype
-    types = {"after": moment, "session": moment, "changed": int, "old": float, "new": float}
-    return frame.astype({**types, "world": str, "symbol": str})
+    stamps = {name: moments(frame[name], like=subject.weights.index) for name in ("after", "session")}
+    types = {"changed": int, "old": float, "new": float, "world": str, "symbol": str}
+    return frame.assign(**stamps).astype(types)
 
 
 def _what(found: dict[str, Any]) -> str:

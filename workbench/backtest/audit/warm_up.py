@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.backtest.audit.check import FAIL, PASS, WARN, Check, Subject, many
-from workbench.backtest.audit.future import stamp
+from workbench.backtest.audit.future import moments, stamp
 from workbench.backtest.audit.worlds import later
 from workbench.errors import StrategyFailed
 
@@ -42,14 +42,9 @@ def check(subject: Subject) -> Check:
             continue
         rows.append({"warm_up": bars, **drift(subject.weights, weights)})
     numbers = pd.DataFrame(rows, columns=["warm_up", "enough", "changed", "largest_change", "last_change"]).astype(
-        {
-            "warm_up": int,
-            "enough": bool,
-            "changed": float,
-            "largest_change": float,
-            "last_change": subject.weights.index.dtype,
-        }
+        {"warm_up": int, "enough": bool, "changed": float, "largest_change": float}
     )
+    numbers["last_change"] = moments(numbers["last_change"], like=subject.weights.index)
     needed = _needed(numbers)
     summary = {"warm_up_declared": float(declared), "warm_up_needed": np.nan if needed is None else float(needed)}
     enough = "" if needed is None else f"; {many(needed, 'bar')} would have been enough"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from workbench.errors import ParameterError
 
 # A region's score: half of the neighbourhood does at least this well.
 QUANTILE = 0.5
+# Neighbours looked at in one go: 32 MB.
+AT_ONCE = 4_000_000
 # Neighbours within this share of the centre's own number are as good as it.
 ALIKE = 0.2
 
@@ -118,7 +120,7 @@ def region_scores(
             "score": np.where(np.isneginf(scores), np.nan, scores),
             "stability": stability_of(around, values, alike=alike),
             "places": inside.sum(axis=1),
-            "found": np.isfinite(_gathered(around.rows, values)).sum(axis=1),
+            "found": ((around.rows >= 0) & np.isfinite(values)[np.maximum(around.rows, 0)]).sum(axis=1),
         },
         index=frame.index,
     )
@@ -202,11 +204,7 @@ def scores_of(
     if not 0.0 <= quantile <= 1.0:
         raise ParameterError(f"quantile={quantile!r} must lie from 0 to 1.", remedy="use 0.5, the median.")
     chosen = np.arange(len(values)) if rows is None else rows
-    found = np.empty(len(chosen))
-    step = max(1, 4_000_000 // around.rows.shape[1])
-    for begin in range(0, len(chosen), step):
-        part = chosen[begin : begin + step]
-        found[begin : begin + step] = _quantile(_gathered(around.rows[part], values), quantile)
+    found = _in_parts(lambda part: _quantile(_gathered(around.rows[part], values), quantile), chosen, around)
     return np.where(np.isfinite(values[chosen]), found, -np.inf)
 
 
@@ -217,14 +215,25 @@ def stability_of(
     if not alike >= 0.0:
         raise ParameterError(f"alike={alike!r} must be a share from 0 on.", remedy="use 0.2.")
     chosen = np.arange(len(values)) if rows is None else rows
-    own = values[chosen][:, None]
-    others = around.rows[chosen][:, 1:]
-    beside = _gathered(others, values)
-    near = np.isfinite(beside) & np.isfinite(own)
-    near[near] = (np.abs(np.where(near, beside, 0.0) - np.where(near, own, 0.0)) <= alike * np.abs(own))[near]
-    count = (others != OUTSIDE).sum(axis=1)
-    share = near.sum(axis=1) / np.maximum(count, 1)
-    return np.where((count > 0) & np.isfinite(own[:, 0]), share, np.nan)
+
+    def share(part: np.ndarray) -> np.ndarray:
+        own = np.where(np.isfinite(values[part]), values[part], np.nan)[:, None]
+        others = around.rows[part][:, 1:]
+        count = (others != OUTSIDE).sum(axis=1)
+        # a failed or missing neighbour is −inf, one beyond the edge NaN: neither is near
+        near = np.abs(_gathered(others, values) - own) <= alike * np.abs(own)
+        return np.where((count > 0) & np.isfinite(own[:, 0]), near.sum(axis=1) / np.maximum(count, 1), np.nan)
+
+    return _in_parts(share, chosen, around)
+
+
+def _in_parts(compute: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, around: Neighbours) -> np.ndarray:
+    """One number per row; a million cells are not gathered at once."""
+    found = np.empty(len(rows))
+    step = max(1, AT_ONCE // around.rows.shape[1])
+    for begin in range(0, len(rows), step):
+        found[begin : begin + step] = compute(rows[begin : begin + step])
+    return found
 
 
 def _gathered(rows: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -50,6 +50,7 @@ class WalkForward:
         metric: what regions were chosen by, unless a judge was given.
         scheme, train, test: how the sessions were split.
         cells: how many cells were compared in every fold.
+        bars: how many bars the test sessions have.
     """
 
     folds: pd.DataFrame
@@ -63,17 +64,18 @@ class WalkForward:
     train: int
     test: int
     cells: int
+    bars: int
     label: str
 
     @property
     def equity(self) -> pd.Series:
-        """Book value at each close of the test sessions, in currency."""
+        """Book value at each close, in currency: the initial cash before the first test session, then all of them."""
         return self.simulation.equity
 
     @property
     def returns(self) -> pd.Series:
         """Simple returns of the test sessions, costs of changing parameters included."""
-        return self.simulation.returns
+        return self.simulation.returns.iloc[-self.bars :]
 
     def drift(self) -> pd.DataFrame:
         """The chosen parameters (test_start × parameter): a plateau stays where it is, noise wanders."""
@@ -202,18 +204,20 @@ def walk_forward(
     if progress is not None:
         progress(len(splits), len(splits))
     folds = _examined(rows, simulation, failed, metric, setup)
+    bars = int((_session_of(simulation.returns.index, setup) >= rows[0]["test_start"]).sum())
     return WalkForward(
         folds=folds,
         simulation=simulation,
         weights=weights,
         regions=tuple(regions),
-        summary=_summary(folds, simulation.returns, parameters, metric, periods=study.bars_per_year),
+        summary=_summary(folds, simulation.returns.iloc[-bars:], parameters, metric, periods=study.bars_per_year),
         parameters=parameters,
         metric=metric,
         scheme=scheme,
         train=train,
         test=test,
         cells=len(cells),
+        bars=bars,
         label=setup.history.label,
     )
 

@@ -104,7 +104,7 @@ def out_of_sample_equity(
     rows = _rows(folds, ("test_start",))
     figure = equity(stitched, benchmark=benchmark, label=label, synthetic=synthetic, title=title, name="out of sample")
     for start in pd.DatetimeIndex(rows["test_start"])[1:]:
-        figure.add_vline(x=f"{start:%Y-%m-%d}", line={"color": GREY, "width": 0.8, "dash": "dot"})
+        figure.add_vline(x=f"{start:%Y-%m-%d}", line={"color": GREY, "width": 0.8, "dash": "dot"}, opacity=0.6)
     figure.layout.meta = {"text": f"{figure.layout.meta['text']}, {len(rows)} folds"}
     return figure
 

@@ -15,6 +15,11 @@ _OTHERS = {
     "longest": ("sessions", True),
     "under_water": ("%", True),
 }
+_WORDS = {
+    "final": "wealth at the end",
+    "longest": "longest time below the peak",
+    "under_water": "share of time below the peak",
+}
 # Kinds of whole things.
 _COUNTED = frozenset({"trades", "sessions", "calendar days"})
 
@@ -61,7 +66,7 @@ def measure(metric: str) -> Measure:
     unit, less = _defined().get(metric) or _OTHERS.get(metric) or ("%" if metric in FRACTIONS else "ratio", False)
     return Measure(
         name=metric,
-        words=metric.replace("_", " "),
+        words=_WORDS.get(metric, metric.replace("_", " ")),
         unit=unit,
         factor=100.0 if unit == "%" else 1.0,
         less=less,
