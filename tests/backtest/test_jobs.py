@@ -115,7 +115,9 @@ class TestQuestion:
         assert jobs.key_of(JobQuestion.of("backtest", FAST, STUDY)) != before
 
     def test_its_title_says_what_is_asked(self):
-        assert JobQuestion.of("backtest", FAST, STUDY).title.startswith("backtest · sma_cross(fast=5, slow=20) · AAPL, JNJ")
+        assert JobQuestion.of("backtest", FAST, STUDY).title.startswith(
+            "backtest · sma_cross(fast=5, slow=20) · AAPL, JNJ"
+        )
         assert "6 cells" in JobQuestion.of("sweep", SmaCross, STUDY, grid=GRID).title
 
 

@@ -70,7 +70,7 @@ class TestAnswer:
     def test_its_tables_agree_with_its_numbers(self, workspace):
         answer = run(FAST, HISTORY, workspace=workspace)
         equity = answer.table("equity")
-        assert list(equity.columns) == ["equity", "cash", "exposure", "return"]
+        assert list(equity.columns) == ["equity", "cash", "exposure", "gross", "return"]
         assert equity.index.equals(HISTORY.evaluated)
         assert equity["equity"].iloc[0] == HISTORY.study.initial_cash
         assert answer.summary["final_equity"] == equity["equity"].iloc[-1]
@@ -81,9 +81,9 @@ class TestAnswer:
         assert list(answer.summary)[:4] == ["total_return", "cagr", "annual_volatility", "sharpe"]
         assert {"total_return", "cagr", "sharpe", "max_drawdown", "sortino", "win_rate"} <= set(answer.intervals)
         assert set(answer.intervals) <= set(answer.summary)
-        own = {"equity", "drawdown", "weights", "orders", "trades", "positions", "luck"}
+        own = {"equity", "drawdown", "weights", "orders", "trades", "positions", "financing", "luck"}
         odds = {"shuffled_returns", "shuffled_trades", "fan_returns", "fan_trades"}
-        assert set(answer.tables) - {"financing"} == own | odds
+        assert set(answer.tables) == own | odds
         assert (answer.table("orders")["decided"] >= HISTORY.study.start).all()
 
     def test_close_only_data_is_filled_at_closes(self, workspace):
@@ -97,6 +97,17 @@ class TestAnswer:
         assert [answer.summary[name] for name in ("sharpe", "psr", "calmar", "win_rate", "profit_factor")] == [None] * 5
         assert answer.intervals == {}
         assert run(Never(), HISTORY, workspace=workspace).table("orders").empty
+
+
+class TestLabel:
+    def test_a_fill_that_nobody_can_have_is_said_wherever_a_number_stands(self, workspace):
+        answer = run(FAST, HISTORY, workspace=workspace, rules=FillRules(execution_price="same_close"))
+        assert answer.label == "SYNTHETIC · seed 1 · FILLED AT THE CLOSE OF THE DECISION, which nobody can do"
+
+    def test_the_engine_is_named(self, workspace):
+        assert run(FAST, HISTORY, workspace=workspace).provenance["engine"] == "vectorbt"
+        costly = run(FAST, HISTORY, workspace=workspace, costs=Costs(fee_per_order=1.0))
+        assert costly.provenance["engine"] == "replay"
 
 
 class TestLuck:

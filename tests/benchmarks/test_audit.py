@@ -1,6 +1,6 @@
 """How long it takes to ask whether a strategy peeks before a run is trusted, and to audit it.
 
-.venv/bin/python -m pytest tests/benchmarks/test_audit.py --benchmark-only -o addopts=--import-mode=importlib -p no:randomly
+.venv/bin/python -m pytest tests/benchmarks/test_audit.py --benchmark-only --benchmark-enable -p no:randomly
 """
 
 import pytest

@@ -15,6 +15,7 @@ from workbench.backtest.engine import execution_price_for
 from workbench.backtest.fill_rules import FillRules
 from workbench.backtest.luck import monte_carlo, trials
 from workbench.backtest.luck.table import luck_of_run
+from workbench.backtest.preconditions import check_history
 from workbench.backtest.question import config_of, provenance_of, row_of
 from workbench.backtest.summary import summarise
 from workbench.backtest.weights import replayed, weights_of
@@ -23,6 +24,7 @@ from workbench.study import digest
 from workbench.trace import trace_id
 
 if TYPE_CHECKING:
+    from workbench.backtest.simulation import Simulation
     from workbench.market.history import History
     from workbench.store.workspace import Workspace
     from workbench.strategy import Strategy
@@ -52,16 +54,18 @@ def run(
         rules: when and in which amounts wishes are filled; `FillRules()` when None.
 
     Returns:
-        A Run of kind `backtest` with the tables `equity` (equity, cash, exposure, return), `drawdown`, `weights`,
-        `orders`, `trades`, `positions`, and 95 % intervals of total_return, cagr, sharpe and max_drawdown by the
-        stationary bootstrap; see `workbench.backtest.luck.table` for the table `luck`, whose trials are counted when it
-        is asked, not when it was answered. `reused` is True when it comes from the store.
+        A Run of kind `backtest`. Tables: `equity` (equity, cash, exposure, gross, return), `drawdown`, `weights`,
+        `orders`, `trades`, `positions`, `financing`; `luck` (see `workbench.backtest.luck.table`; trials are counted
+        when it is asked, not when it was answered); what the same days and trades could have done (`shuffled_…`,
+        `fan_…`). `intervals` holds 95 % bootstrap intervals of the headline numbers. `provenance` names the engine.
+        `reused` is True when it comes from the store.
 
     Raises:
         BacktestError: the bars or the weights break their contract, or the strategy failed; the row says FAILED with
             the code.
         DataError: the strategy needs facts that the history does not have.
     """
+    check_history(history)
     costs, rules = costs or Costs(), rules or FillRules()
     rules = dataclasses.replace(rules, execution_price=execution_price_for(history.bars, rules.execution_price))
     config = config_of(
@@ -116,22 +120,35 @@ def _answer(
         kind="backtest",
         study=study,
         title=strategy.line,
-        label=history.label,
+        label=_label(history, simulation),
         config=config,
         config_hash=digest(config),
         summary=(summary := summarise(simulation, periods=study.bars_per_year)),
         intervals={name: bound for name, bound in bounds.items() if name in summary},
         tables={
-            "equity": pd.concat([equity, simulation.cash, simulation.exposure, simulation.returns], axis=1),
+            "equity": pd.concat(
+                [equity, simulation.cash, simulation.exposure, simulation.gross, simulation.returns], axis=1
+            ),
             "drawdown": falls.to_frame("drawdown"),
             "weights": weights,
             "orders": simulation.orders,
             "trades": simulation.trades,
             "positions": simulation.positions,
+            "financing": simulation.financing,
         },
-        provenance=provenance,
+        provenance=provenance | {"engine": simulation.engine},
         trace_id=trace_id(),
     )
+
+
+def _label(history: History, simulation: Simulation) -> str:
+    """What must be said about the data and the fills, wherever a number of this run stands."""
+    said = [history.label]
+    if simulation.execution_price == "same_close":
+        said.append("FILLED AT THE CLOSE OF THE DECISION, which nobody can do")
+    if simulation.ruined is not None:
+        said.append(f"RUINED on {simulation.ruined:%Y-%m-%d}")
+    return " · ".join(said)
 
 
 def _odds(run: Run, known: trials.Trials) -> dict[str, pd.DataFrame]:

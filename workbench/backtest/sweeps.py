@@ -18,6 +18,7 @@ from workbench.backtest.examined import ideas
 from workbench.backtest.fill_rules import FillRules
 from workbench.backtest.luck import answers, trials
 from workbench.backtest.luck.table import LIMIT, Honesty, honesty, sample_of
+from workbench.backtest.preconditions import check_history
 from workbench.backtest.question import config_of, provenance_of, row_of
 from workbench.backtest.sweep.chunk_store import ChunkStore
 from workbench.backtest.sweep.chunking import chunk_size
@@ -82,6 +83,7 @@ def sweep(
         ParameterError: a parameter has a wrong name or value; nothing was computed.
         ClusterUnavailable: the cluster does not answer; finished chunks are kept.
     """
+    check_history(history)
     kind = kind_of(kind) if isinstance(kind, str) else kind
     costs, rules = costs or Costs(), rules or FillRules()
     rules = dataclasses.replace(rules, execution_price=execution_price_for(history.bars, rules.execution_price))

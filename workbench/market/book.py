@@ -1,4 +1,4 @@
-"""Book: cash and positions as we believe them. `apply(fill)` is the only way to change one."""
+"""Book: cash and positions as we believe them. `apply(fill)` is the only way in which a fill changes one."""
 
 from __future__ import annotations
 

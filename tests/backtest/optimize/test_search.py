@@ -325,6 +325,9 @@ class TestStored:
         first = asked(trials=5, storage=tmp_path)
         with open_journal(first.journal), pytest.raises(BacktestError, match="another process is searching"):
             asked(trials=5, storage=tmp_path)
+        with open_journal(first.journal), pytest.raises(BacktestError, match="another process is searching"):
+            asked(trials=5, storage=tmp_path, resume=False)
+        assert len(optuna_trials(tmp_path)) >= 5  # it was not deleted under the other one's hands
 
     def test_a_stopped_search_keeps_what_it_finished(self, tmp_path):
         def stop(done, _total):

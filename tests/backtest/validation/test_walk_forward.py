@@ -281,12 +281,10 @@ class TestHours:
         return Setup(SmaCross, History(study=study, bars=Bars(close=close), label="SYNTHETIC", synthetic=True))
 
     def test_a_cell_comes_into_force_with_the_last_bar_of_the_session_before(self):
-        found = walk_forward(self.setup(), GRID, train=30, test=15)
+        found = walk_forward(self.setup(), GRID, train=30, test=15, radius=0)
         said = found.weights.dropna(how="all").index
         assert said[0] == sessions.closes("XNYS", found.folds["train_end"].iloc[0])
-        assert found.returns.index[0] == sessions.opens("XNYS", found.folds["test_start"].iloc[0]) + pd.Timedelta(
-            "1h"
-        )
+        assert found.returns.index[0] == sessions.opens("XNYS", found.folds["test_start"].iloc[0]) + pd.Timedelta("1h")
         assert len(found.returns) == 50 * 7
         assert np.prod(1 + found.folds["total_return"]) - 1 == pytest.approx(found.summary["total_return"])
         changed = found.folds.index[(found.folds[["fast", "slow"]].diff().abs() > 0).any(axis=1)]

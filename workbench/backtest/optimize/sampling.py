@@ -108,10 +108,8 @@ def sample(
         resume: False: begin anew, the old journal is deleted.
         sessions: how many `weigh` has at share 1: a rung needs 21.
     """
-    if path is not None and not resume:
-        path.unlink(missing_ok=True)
     known: dict[tuple[Any, ...], Found] = {}
-    with quiet(), open_journal(path) as storage:
+    with quiet(), open_journal(path, anew=not resume) as storage:
         import optuna
 
         pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP) if pruning else optuna.pruners.NopPruner()

@@ -39,16 +39,13 @@ class Columns:
         with self._lock:
             missing = np.setdiff1d(windows, self._windows)
             if len(missing):
-                made = self._made(missing)
                 together = np.concatenate([self._windows, missing])
-                if self.fits(together):
-                    order = np.argsort(together)
-                    self._kept = np.ascontiguousarray(np.concatenate([self._kept, made], axis=1)[:, order])
-                    self._windows = together[order]
-                elif len(missing) == len(windows):
-                    self._windows, self._kept = missing, made
-                else:
+                if not len(self._windows) or not self.fits(together):
                     self._windows, self._kept = windows, self._made(windows)
+                else:
+                    order = np.argsort(together)
+                    kept = np.concatenate([self._kept, self._made(missing)], axis=1)
+                    self._windows, self._kept = together[order], np.ascontiguousarray(kept[:, order])
             return self._windows, self._kept
 
     def _made(self, windows: np.ndarray) -> np.ndarray:

@@ -43,7 +43,9 @@ class CrossValidation:
         summary: number of paths, and of the metric over the paths: mean, standard deviation, lowest, 5 % quantile,
             median, highest, share of paths at or below 0; `in_sample_` the mean over the splits; `decay` between the
             means of the splits. None where undefined.
-        parameters, metric, scheme, purge, embargo, cells, label: what was asked.
+        parameters, metric, scheme: what was asked.
+        cells: how many were compared.
+        label: what must be said about the data.
     """
 
     folds: pd.DataFrame

@@ -21,6 +21,8 @@ FILLED = 0.4
 # Scattered points: neighbours lie within this share of each parameter's range, and there are at least so many of them.
 REACH = 0.1
 LEAST, MOST = 8, 64
+# Scattered cells whose neighbours are asked for at once.
+QUERIED = 20_000
 # Places that are looked at in one call, over all cells; 4 bytes each.
 PLACES = 100_000_000
 
@@ -182,15 +184,17 @@ def _by_distance(
         others = members[among[members]]
         if len(others) == 0 or points.shape[1] == 0:
             continue
-        ranks = list(range(1, min(MOST, len(others)) + 1))
-        distance, near = KDTree(points[others]).query(points[members], k=ranks, p=math.inf)
-        found = others[near]
-        itself = found == members[:, None]
-        rank = np.arange(1, len(ranks) + 1) - np.cumsum(itself, axis=1)  # without the cell itself
-        taken = ~itself & ((distance <= reach * (1 + 1e-9)) | (rank <= least - 1)) & (rank < MOST)
-        place = np.where(taken, np.cumsum(taken, axis=1), 0)
-        where, column = np.nonzero(taken)
-        rows[members[where], place[where, column]] = found[where, column]
+        tree, ranks = KDTree(points[others]), list(range(1, min(MOST, len(others)) + 1))
+        for begin in range(0, len(members), QUERIED):
+            asking = members[begin : begin + QUERIED]
+            distance, near = tree.query(points[asking], k=ranks, p=math.inf)
+            found = others[near]
+            itself = found == asking[:, None]
+            rank = np.arange(1, len(ranks) + 1) - np.cumsum(itself, axis=1)  # without the cell itself
+            taken = ~itself & ((distance <= reach * (1 + 1e-9)) | (rank <= least - 1)) & (rank < MOST)
+            place = np.cumsum(taken, axis=1)
+            where, column = np.nonzero(taken)
+            rows[asking[where], place[where, column]] = found[where, column]
     return rows
 
 
