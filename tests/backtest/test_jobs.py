@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from tests.properties.future import random_history
 from workbench.backtest import jobs, ledger, runs
+from workbench.backtest.abandoned import settle
 from workbench.backtest.costs import Costs
 from workbench.backtest.fill_rules import FillRules
 from workbench.backtest.job_question import JobQuestion
@@ -280,8 +281,8 @@ class TestSettle:
             return ledger.claim(workspace.engine, values, complete=lambda _: False)
 
         killed, other = begin(111), begin(1111)
-        assert jobs.settle(workspace.engine, 111, "CANCELLED", code="WB410", error="ann asked") == 1
-        assert jobs.settle(workspace.engine, 111, "CANCELLED", code="WB410", error="ann asked") == 0
+        assert settle(workspace.engine, 111, "CANCELLED", code="WB410", error="ann asked") == 1
+        assert settle(workspace.engine, 111, "CANCELLED", code="WB410", error="ann asked") == 0
         found = {row.id: (row.status, row.error_code, row.error) for row in stored(workspace)}
         assert found == {killed.id: ("CANCELLED", "WB410", "ann asked"), other.id: ("RUNNING", None, None)}
         with transaction(workspace.engine) as session:

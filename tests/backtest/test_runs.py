@@ -255,7 +255,7 @@ class TestFailure:
                 run(Moody(), HISTORY, workspace=workspace)
 
     def test_one_session_is_too_few(self, workspace):
-        with pytest.raises(BacktestError, match="1 session lies between"):
+        with pytest.raises(BacktestError, match="1 bar lies between"):
             run(BuyAndHold(), random_history(length=300, warm_up=299), workspace=workspace)
 
 

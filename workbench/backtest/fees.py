@@ -58,9 +58,9 @@ def _taf(since: str, per_share: float, cap: float, source: str) -> RegulatoryFee
 
 # US equities. The fee of Section 31 of the Securities Exchange Act is set by the Securities and Exchange Commission and
 # passed on by brokers; the Trading Activity Fee (TAF) is set by FINRA. Both fall on sales only. The rows end where the
-# last published rate was certain: from 14 May 2025 on Section 31 was zero for the rest of the fiscal year. The rows were
-# collected from notices and digests of them, not each from the named original: they are right for studies of cost, and
-# to be checked against the originals before a bill is checked against them.
+# last published rate was certain: from 14 May 2025 on Section 31 was zero for the rest of the fiscal year. The rows
+# were collected from notices and digests of them, not each from the named original: they are right for studies of cost,
+# and to be checked against the originals before a bill is checked against them.
 US_EQUITIES = Schedule(
     since=dt.date(2008, 4, 1),
     until=dt.date(2025, 9, 30),

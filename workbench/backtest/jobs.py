@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from workbench.backtest.job_question import JobQuestion
 from workbench.backtest.question import ANSWERING
 from workbench.errors import ParameterError
 from workbench.market.history import History
 from workbench.run import Run
-from workbench.store import audit, queue
+from workbench.store import queue
 from workbench.store.code import code_seal
 from workbench.store.engine import transaction
 from workbench.store.tables.backtest import BacktestRunRow
@@ -144,26 +143,6 @@ def perform(
         "runtime_s": run.runtime_s,
         "summary": {name: _finite(value) for name, value in run.summary.items()},
     }
-
-
-def settle(engine: Engine, process: int, status: str, *, code: str, error: str) -> int:
-    """Say how the answers ended that a killed process of this machine had under way; how many there were.
-
-    Without this their rows would say RUNNING for ever. Asking again answers them anew.
-
-    Args:
-        process: its number.
-        status: CANCELLED or FAILED.
-        code: of the tree of errors.
-    """
-    owner = f"{platform.node()[:100]}/{process}"  # as the ledger writes it
-    query = select(BacktestRunRow).where(BacktestRunRow.owner == owner, BacktestRunRow.status == "RUNNING")
-    with transaction(engine) as session:
-        rows = session.scalars(query.with_for_update()).all()
-        for row in rows:
-            row.status, row.error_code, row.error = status, code, error
-            audit.record(session, entity="backtest_run", entity_id=row.id, action=status, before={"status": "RUNNING"})
-    return len(rows)
 
 
 def _check(question: JobQuestion, known: Mapping[str, Kind]) -> None:

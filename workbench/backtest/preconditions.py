@@ -37,10 +37,14 @@ def check_history(history: History) -> None:
         )
     if len(history.evaluated) < 2:
         raise BarsRefused(
-            f"{len(history.evaluated)} bars lie between start={history.study.start.date()} and "
+            f"{_bars(len(history.evaluated))} between start={history.study.start.date()} and "
             f"end={history.study.end.date()}; a wish needs a later bar to be filled in. Nothing was computed.",
             remedy="use an earlier start or a later end.",
         )
+
+
+def _bars(count: int) -> str:
+    return "1 bar lies" if count == 1 else f"{count} bars lie"
 
 
 def check_bars(bars: Bars) -> None:

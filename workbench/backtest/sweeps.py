@@ -209,7 +209,7 @@ def _judged(setup: Setup, found: _Found, known: trials.Trials) -> _Judged:
     if len(chosen) < len(found.cells):
         found.notes.append(f"the walk-forward chooses among {len(chosen):,} of {len(found.cells):,} cells.")
     try:
-        walked = walk_forward(setup, found.of_grid(chosen))
+        walked = walk_forward(setup, found.of_grid(chosen), evaluator=found.evaluator)
     except BacktestError as error:
         found.notes.append(f"no walk-forward: {error.message}")
     if found.region is not None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from workbench.backtest.abandoned import settle
 from workbench.errors import JobCancelled, JobLost
 from workbench.orchestration.worker_messages import PERFORM, Ended, Moved, Place
 from workbench.orchestration.worker_presence import Presence
@@ -142,6 +143,7 @@ class Worker:
                     with tracing(claimed.job.trace_id):
                         self._do(claimed)
                     idle_since = None
+                    self._child.warm()  # after a kill: only now, so that nobody waits for it to hear of the end
                 elif until_idle and self._idle():
                     idle_since = time.monotonic() if idle_since is None else idle_since
                     if time.monotonic() - idle_since >= linger_s and self._left():
@@ -198,7 +200,6 @@ class Worker:
         ended = self._child.stop(job.id, _STOP_S)
         if ended is None:
             self._settle_answers(process, "CANCELLED", code=JobCancelled.code, error=why)
-            self._child.warm()
         return ended or Ended(job.id, "stopped")
 
     def _ended(self, claimed: Claimed, ended: Ended, *, asked_to: bool = False) -> None:
@@ -223,15 +224,12 @@ class Worker:
         self._child.kill()
         failure = Failure.lost(how)
         self._settle_answers(process, "FAILED", code=failure.code, error=how)
-        self._child.warm()
         self._ended(claimed, Ended(claimed.job.id, "failed", failure=failure))
 
     def _settle_answers(self, process: int | None, status: str, *, code: str, error: str) -> None:
         """Say how the stored answers ended that a killed child had under way."""
         if process is None:
             return
-        from workbench.backtest.jobs import settle  # seldom needed, and it brings half of the libraries along
-
         self._quietly(lambda: settle(self._engine, process, status, code=code, error=error))
 
     def _write(self, claimed: Claimed, end: Callable[[], Job]) -> None:
