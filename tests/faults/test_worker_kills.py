@@ -138,7 +138,7 @@ def test_a_cancel_takes_effect_soon_whatever_the_work_does(workspace, tmp_path, 
     took = time.monotonic() - asked
     logging.getLogger(__name__).info("cancel of %s took %.2f s", work, took)
     # Promised is a second. A machine under heavy load keeps this bound, and a look every few seconds does not.
-    assert took < 5.0
+    assert took < 3.0
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

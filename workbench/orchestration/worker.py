@@ -143,7 +143,8 @@ class Worker:
                     with tracing(claimed.job.trace_id):
                         self._do(claimed)
                     idle_since = None
-                    self._child.warm()  # after a kill: only now, so that nobody waits for it to hear of the end
+                    if not (once or self._stop.is_set()):
+                        self._child.warm()  # after a kill: only now, so that nobody waits for it to hear of the end
                 elif until_idle and self._idle():
                     idle_since = time.monotonic() if idle_since is None else idle_since
                     if time.monotonic() - idle_since >= linger_s and self._left():

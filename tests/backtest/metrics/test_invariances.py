@@ -75,7 +75,7 @@ def book_of(returns: pd.Series, *, money: float = 1.0) -> dict[str, object]:
     }
 
 
-def same(found: pd.Series, expected: pd.Series) -> None:
+def assert_same(found: pd.Series, expected: pd.Series) -> None:
     assert found.to_dict() == pytest.approx(expected.to_dict(), rel=1e-7, abs=1e-9, nan_ok=True)
 
 
@@ -87,8 +87,8 @@ def test_unknown_sessions_before_the_first_change_nothing(basis_points):
     book, benchmark = book_of(returns), beside(returns)
     plain = metrics.all_kpis(returns, **book, benchmark=benchmark, periods=5)["value"]
     longer = pd.concat([before, returns])
-    same(metrics.all_kpis(longer, **book, benchmark=benchmark, periods=5)["value"], plain)
-    same(
+    assert_same(metrics.all_kpis(longer, **book, benchmark=benchmark, periods=5)["value"], plain)
+    assert_same(
         metrics.all_kpis(longer, **book, benchmark=pd.concat([before + 0.01, benchmark]), periods=5)["value"],
         plain,
     )
@@ -102,7 +102,7 @@ def test_the_order_of_the_sessions_matters_only_where_it_must(basis_points, rand
     unordered = [one.name for one in KPIS if one.group in {"returns", "risk", "tail", "ratio"}]
     chosen = [name for name in unordered if name not in OF_ORDER]
     first, second = (metrics.all_kpis(dated(one))["value"][chosen] for one in (basis_points, shuffled))
-    same(first, second)
+    assert_same(first, second)
 
 
 @settings(max_examples=40, deadline=None)
@@ -113,7 +113,7 @@ def test_twice_the_returns_are_twice_the_risk_and_the_same_ratio(basis_points, s
     scaled = metrics.all_kpis(larger, benchmark=beside(larger, scale=scale))["value"]
     names = list(OF_SCALE)
     powers = pd.Series([scale ** OF_SCALE[name] for name in names], index=names)
-    same(scaled[names], plain[names] * powers)
+    assert_same(scaled[names], plain[names] * powers)
 
 
 @settings(max_examples=30, deadline=None)
@@ -123,7 +123,7 @@ def test_in_another_currency_only_money_changes(basis_points, money):
     plain = metrics.all_kpis(returns, **book_of(returns), periods=5)["value"]
     other = metrics.all_kpis(returns, **book_of(returns, money=money), periods=5)["value"]
     worth = pd.Series([money if one.unit == "currency" else 1.0 for one in KPIS], index=plain.index)
-    same(other, plain * worth)
+    assert_same(other, plain * worth)
 
 
 @settings(max_examples=60, deadline=None)

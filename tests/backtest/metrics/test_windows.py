@@ -17,7 +17,7 @@ OTHER = 0.5 * OWN + pd.Series(DRAW.normal(0, 0.01, 600), index=INDEX)
 WINDOW = 60
 
 
-def agree(ours: pd.Series, theirs: pd.Series) -> None:
+def assert_agree(ours: pd.Series, theirs: pd.Series) -> None:
     pd.testing.assert_series_equal(ours, theirs, rtol=1e-9, check_names=False, check_freq=False)
     assert len(ours) == 600 - WINDOW + 1
     assert ours.index[0] == INDEX[WINDOW - 1]
@@ -25,10 +25,14 @@ def agree(ours: pd.Series, theirs: pd.Series) -> None:
 
 def test_rolling_series_are_those_of_pandas_and_empyrical():
     rolled = OWN.rolling(WINDOW)
-    agree(metrics.rolling_volatility(OWN, window=WINDOW), (rolled.std() * 252**0.5).dropna())
-    agree(metrics.rolling_return(OWN, window=WINDOW), (1 + OWN).rolling(WINDOW).apply(np.prod, raw=True).dropna() - 1)
-    agree(metrics.rolling_beta(OWN, OTHER, window=WINDOW), (rolled.cov(OTHER) / OTHER.rolling(WINDOW).var()).dropna())
-    agree(metrics.rolling_sharpe(OWN, window=WINDOW), empyrical.roll_sharpe_ratio(OWN, WINDOW))
+    assert_agree(metrics.rolling_volatility(OWN, window=WINDOW), (rolled.std() * 252**0.5).dropna())
+    assert_agree(
+        metrics.rolling_return(OWN, window=WINDOW), (1 + OWN).rolling(WINDOW).apply(np.prod, raw=True).dropna() - 1
+    )
+    assert_agree(
+        metrics.rolling_beta(OWN, OTHER, window=WINDOW), (rolled.cov(OTHER) / OTHER.rolling(WINDOW).var()).dropna()
+    )
+    assert_agree(metrics.rolling_sharpe(OWN, window=WINDOW), empyrical.roll_sharpe_ratio(OWN, WINDOW))
 
 
 def test_the_last_window_is_the_metric_of_its_sessions():
