@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time `__getattr__` loads each 
     from workbench.report.shown import show as show
     from workbench.report.summary import in_short as in_short
     from workbench.report.summary import luck as luck
+    from workbench.report.summary import odds as odds
     from workbench.report.summary import scoreboard as scoreboard
     from workbench.report.tables import table as table
     from workbench.report.tearsheet import tearsheet as tearsheet
@@ -47,6 +48,7 @@ _FACE = {
     "figures": ("workbench.report.figures", ""),
     "in_short": ("workbench.report.summary", "in_short"),
     "luck": ("workbench.report.summary", "luck"),
+    "odds": ("workbench.report.summary", "odds"),
     "open": ("workbench.bench", "open_bench"),
     "scoreboard": ("workbench.report.summary", "scoreboard"),
     "record": ("workbench.orchestration.outputs", "record"),

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.report.summary import in_short, luck, scoreboard
+from workbench.report.summary import in_short, luck, odds, scoreboard
 from workbench.run import Run
 from workbench.study import Study
 
@@ -99,3 +99,21 @@ def test_the_day_in_short_names_differences_loudly():
     assert "-$1,201.96 against the closes" in text
     assert "2 taken away by the arena" in text
     assert np.count_nonzero(["nan" in line for line in text.splitlines()]) == 0
+
+
+def test_the_odds_of_a_run_are_said_in_words_with_chances_in_percent_and_counts_whole():
+    table = pd.DataFrame(
+        {
+            "value": [1000.0, 0.55, 0.991, float("nan")],
+            "meaning": ["1,000 ideas tried.", "Annual.", "Sure.", "Undefined: too few."],
+            "source": ["a", "b", "c", "d"],
+        },
+        index=pd.Index(["trials", "sharpe", "psr", "pbo"], name="number"),
+    )
+    lines = repr(odds(dataclasses.replace(BENCHMARK, tables={"luck": table}))).splitlines()
+    assert [line.split()[:2] for line in lines[1:5]] == [
+        ["trials", "1,000"],
+        ["sharpe", "0.55"],
+        ["psr", "99.1%"],
+        ["pbo", "–"],
+    ]

@@ -276,7 +276,7 @@ class TestProgress:
         claimed.heartbeat()
         assert queue.get(engine, job.id).eta == dt.timedelta(seconds=30)
         done = claimed.finish({})
-        assert (done.percent, done.eta) == (100.0, None)
+        assert (done.percent, done.eta, done.done, done.total) == (100.0, None, 1000, 1000)
 
     def test_a_new_attempt_begins_at_nothing(self, engine, time):
         put(engine, time)

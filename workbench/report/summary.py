@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from workbench.run import Run
 
 _LIKELY, _OPEN = 0.95, 0.5
+# Numbers of the honesty table that are probabilities or fractions, and those that are counts.
+_CHANCES = {
+    "psr", "dsr", "pbo", "pbo_loss", "spa_lower", "spa_consistent", "spa_upper", "spa_studentised", "white", "ruin",
+    "drawdown_median", "drawdown_worst_5", "loss_chance", "trade_drawdown_worst_5",
+}  # fmt: skip
+_COUNTS = {"trials", "record", "record_needed", "superior"}
 
 
 def scoreboard(comparison: pd.DataFrame) -> Table:
@@ -59,6 +65,17 @@ def luck(comparison: pd.DataFrame, *, benchmark: Run) -> str:
             f"strategies tried on this data, with {_percent(row['dsr'])}: {_verdict(row['dsr'])}."
         )
     return f"{head}\n{odds}\n{_against(row, benchmark)}"
+
+
+def odds(run: Run) -> Table:
+    """Is it luck? The honesty table of a backtest or a sweep: each number with what it means, in plain words.
+
+    Raises:
+        NoData: the run has no table `luck`.
+    """
+    frame = run.table("luck")
+    values = [_odd(str(name), float(value)) for name, value in frame["value"].items()]
+    return table(pd.DataFrame({"": frame.index, "value": values, "meaning": frame["meaning"].to_list()}), index=False)
 
 
 def in_short(
@@ -131,6 +148,12 @@ def _against(row: dict[str, float], benchmark: Run) -> str:
         f"It earned {word} than buying and holding ({_percent(row['cagr'])} against {_percent(theirs)} a year; "
         f"worst drawdown {_percent(row['max_drawdown'])} against {_percent(benchmark.summary['max_drawdown'])})."
     )
+
+
+def _odd(name: str, value: float) -> str:
+    if name in _CHANCES:
+        return _percent(value)
+    return _whole(value) if name in _COUNTS else _plain(value)
 
 
 def _percent(value: float | None) -> str:

@@ -63,11 +63,15 @@ class Claimed:
 
     def finish(self, result: dict[str, Any]) -> Job:
         """DONE, with what came out (plain JSON values). Raises JobLost; nothing is written then."""
-        return self._end(JobStatus.DONE, result=result, error_code=None, error=None, note=None)
+        with transaction(self._engine) as session:
+            row = self._own(session)
+            told: dict[str, Any] = {"done": row.total, "error_code": None, "error": None, "note": None}
+            return move(session, row, JobStatus.DONE, self._clock(), result=result, **told)
 
     def cancelled(self) -> Job:
         """CANCELLED: the work was stopped. Raises JobLost; nothing is written then."""
-        return self._end(JobStatus.CANCELLED, note=None)
+        with transaction(self._engine) as session:
+            return move(session, self._own(session), JobStatus.CANCELLED, self._clock(), note=None)
 
     def fail(self, code: str, error: str, *, retryable: bool, rng: random.Random) -> Job:
         """The attempt failed: QUEUED again after a wait if that may help and attempts are left, else FAILED.
@@ -113,10 +117,6 @@ class Claimed:
             if found is None:
                 raise self._lost(session)
         self._obey(*found)
-
-    def _end(self, status: JobStatus, **values: Any) -> Job:
-        with transaction(self._engine) as session:
-            return move(session, self._own(session), status, self._clock(), **values)
 
     def _mine(self) -> tuple[Any, ...]:
         return JobRow.id == self.job.id, JobRow.token == self.token, JobRow.status == JobStatus.RUNNING.value
