@@ -5,11 +5,11 @@ Nothing heavy is imported here: a worker that has just killed its child must be 
 
 from __future__ import annotations
 
-import platform
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from workbench.backtest.ledger import owner_of
 from workbench.store import audit
 from workbench.store.engine import transaction
 from workbench.store.tables.backtest import BacktestRunRow
@@ -28,7 +28,7 @@ def settle(engine: Engine, process: int, status: str, *, code: str, error: str) 
         status: CANCELLED or FAILED.
         code: of the tree of errors.
     """
-    owner = f"{platform.node()[:100]}/{process}"  # as the ledger writes it
+    owner = owner_of(process)
     query = select(BacktestRunRow).where(BacktestRunRow.owner == owner, BacktestRunRow.status == "RUNNING")
     with transaction(engine) as session:
         rows = session.scalars(query.with_for_update()).all()

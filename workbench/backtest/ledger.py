@@ -98,7 +98,7 @@ def _try(session: Session, values: dict[str, Any], *, complete: Callable[[str], 
     """One attempt: the claim, or None while somebody else is at work."""
     row = session.scalar(select(BacktestRunRow).where(BacktestRunRow.config_hash == values["config_hash"]))
     if row is None:
-        row = BacktestRunRow(id=new_id(), status="RUNNING", owner=_me(), trace_id=trace_id(), **values)
+        row = BacktestRunRow(id=new_id(), status="RUNNING", owner=owner_of(os.getpid()), trace_id=trace_id(), **values)
         session.add(row)
         record(session, entity="backtest_run", entity_id=row.id, action="RUNNING")
         return Claim(row.id, mine=True, version=1)
@@ -107,7 +107,13 @@ def _try(session: Session, values: dict[str, Any], *, complete: Callable[[str], 
     if row.status == "RUNNING" and _alive(row.owner) and not insist:
         return None
     before = {"status": row.status, "owner": row.owner}
-    row.status, row.owner, row.trace_id, row.error_code, row.error = "RUNNING", _me(), trace_id(), None, None
+    row.status, row.owner, row.trace_id, row.error_code, row.error = (
+        "RUNNING",
+        owner_of(os.getpid()),
+        trace_id(),
+        None,
+        None,
+    )
     record(session, entity="backtest_run", entity_id=row.id, action="RUNNING", before=before)
     return Claim(row.id, mine=True, version=row.version + 1)
 
@@ -150,8 +156,9 @@ def _end(engine: Engine, claimed: Claim, status: str, **changes: Any) -> None:
         )
 
 
-def _me() -> str:
-    return f"{platform.node()[:100]}/{os.getpid()}"
+def owner_of(process: int) -> str:
+    """How a process of this machine is named as the owner of an answer."""
+    return f"{platform.node()[:100]}/{process}"
 
 
 def _alive(owner: str) -> bool:

@@ -20,7 +20,7 @@ from workbench.backtest.luck import answers, trials
 from workbench.backtest.luck.table import LIMIT, Honesty, honesty, sample_of
 from workbench.backtest.preconditions import check_history
 from workbench.backtest.question import config_of, provenance_of, row_of
-from workbench.backtest.sweep.chunk_store import ChunkStore
+from workbench.backtest.sweep.chunk_store import ChunkStore, forget_old
 from workbench.backtest.sweep.chunking import chunk_size
 from workbench.backtest.sweep.compute import compute_of
 from workbench.backtest.sweep.evaluator import Evaluator, unsupported
@@ -105,6 +105,7 @@ def sweep(
         sample=LIMIT,
     )
     provenance = provenance_of(history)
+    forget_old(workspace.home / "sweeps")
     store = ChunkStore(workspace.home / "sweeps" / digest(config))
 
     def computed(identifier: str) -> Run:
@@ -127,11 +128,10 @@ def sweep(
             keys=own.keys,
             sharpes=own.sharpes,
         )
-        run = _run(setup, asked, found, judged, config=config, provenance=provenance, identifier=identifier)
-        store.clear()
-        return run
+        return _run(setup, asked, found, judged, config=config, provenance=provenance, identifier=identifier)
 
     made = answer(workspace, row_of("sweep", history, config, provenance), computed, title=asked.line)
+    store.clear()  # only now: a kill before the answer is kept must not lose the chunks
     return _recounted(made, workspace) if made.reused else made
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workbench.backtest.costs import Costs
     from workbench.backtest.fill_rules import FillRules
     from workbench.backtest.optimize.optimized import Optimized
+    from workbench.backtest.paging import Page
     from workbench.backtest.sweep.setup import Setup
     from workbench.backtest.validation.cross_validation import CrossValidation
     from workbench.backtest.validation.walk_forward import WalkForward
@@ -194,9 +195,20 @@ class Research(Day):
 
     def jobs(self, *, last: int = 20) -> pd.DataFrame:
         """The newest jobs, whoever asked for them."""
-        from workbench.orchestration.history import jobs
+        from workbench.orchestration import job_list
 
-        return jobs(self.workspace.engine, last=last)
+        return job_list.jobs(self.workspace.engine, last=last)[0]
+
+    # -- stored answers -----------------------------------------------------------------------------------------------
+
+    def page(self, run_id: str, table: str = "trades", *, after: str | None = None, limit: int = 100) -> Page:
+        """The rows of a stored run's table after a cursor: long tables in pages, without reading all of them.
+
+        The page after this one begins after `page.cursor`, None at the end. See `workbench.backtest.paging.page`.
+        """
+        from workbench.backtest.paging import folder_of, page
+
+        return page(folder_of(self.workspace, run_id), table, after=after, limit=limit)
 
     # -- what they share ----------------------------------------------------------------------------------------------
 

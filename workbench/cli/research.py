@@ -64,19 +64,19 @@ def worker(*, kinds: tuple[str, ...], until_idle: bool, home: Path | None) -> No
 @home_option
 def jobs(*, job_id: str | None, cancel: bool, status: str | None, last: int, home: Path | None) -> None:
     """Show the newest jobs, or the job JOB_ID (its first digits are enough)."""
-    from workbench.orchestration import history
-    from workbench.store import queue
+    from workbench.orchestration import job_list
 
     if cancel and job_id is None:
         raise click.UsageError("--cancel needs the JOB_ID.")
     with opened(home) as engine:
-        if job_id is None:
-            show(history.jobs(engine, status=status, last=last), empty="no job was enqueued.")
-            return
-        job = queue.get(engine, job_id)
-        if cancel:
-            job = queue.request_cancel(engine, job.id)
-    click.echo(repr(job))
+        if cancel and job_id is not None:
+            click.echo(job_list.cancel(engine, job_id))
+        elif job_id is not None:
+            show(job_list.job(engine, job_id), empty="")
+        else:
+            frame, _ = job_list.jobs(engine, status=None if status is None else status.upper(), last=last)
+            frame["job"] = frame["job"].str[:8]
+            show(frame, empty="no job was enqueued.")
 
 
 @click.command()

@@ -8,7 +8,6 @@ import pandas as pd
 from sqlalchemy import select
 
 from workbench.errors import NoData
-from workbench.store import queue
 from workbench.store.engine import transaction
 from workbench.store.tables.execution import IntentRow, PositionRow
 from workbench.store.tables.pipeline import PipelineRunRow, StepRunRow
@@ -157,29 +156,3 @@ def _rows(engine: Engine, question: Select[Any]) -> Sequence[Any]:
 
 def _seconds(started: Any, ended: Any) -> float:
     return float("nan") if ended is None else float((ended - started).total_seconds())
-
-
-def jobs(engine: Engine, *, status: str | None = None, last: int = 20) -> pd.DataFrame:
-    """The newest jobs of the queue, the newest first.
-
-    Returns:
-        Columns: job (id), kind, title, status, percent, left (estimated seconds), attempts, began, ended, error.
-    """
-    listed = queue.jobs(engine, status=None if status is None else status.upper(), limit=last).jobs
-    rows = [
-        {
-            "job": job.id[:8],
-            "kind": job.kind,
-            "title": job.title,
-            "status": str(job.status),
-            "percent": job.percent,
-            "left": None if job.eta is None else job.eta.total_seconds(),
-            "attempts": job.attempts,
-            "began": job.started_at,
-            "ended": job.ended_at,
-            "error": None if job.error is None else job.error.splitlines()[0],
-        }
-        for job in listed
-    ]
-    columns = ["job", "kind", "title", "status", "percent", "left", "attempts", "began", "ended", "error"]
-    return pd.DataFrame(rows, columns=columns)

@@ -1,12 +1,14 @@
 """Chunks on disk: whole or not there, whatever happened to the process and to the bytes."""
 
 import logging
+import os
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.backtest.sweep.chunk_store import ChunkStore
+from workbench.backtest.sweep.chunk_store import ChunkStore, forget_old
 
 
 @pytest.fixture
@@ -96,3 +98,13 @@ def test_a_disk_that_refuses_leaves_nothing_behind(store, monkeypatch):
         store.save(2, chunk(2))
     assert len(files(store)) == 1
     assert store.finished() == {1}
+
+
+def test_what_nobody_went_on_with_for_a_month_is_forgotten(tmp_path):
+    for name, age in (("old", 31), ("new", 29)):
+        ChunkStore(tmp_path / name).save(0, pd.DataFrame({"a": [1]}))
+        then = time.time() - age * 86_400
+        os.utime(tmp_path / name, (then, then))
+    assert forget_old(tmp_path) == 1
+    assert [place.name for place in tmp_path.iterdir()] == ["new"]
+    assert forget_old(tmp_path / "nowhere") == 0

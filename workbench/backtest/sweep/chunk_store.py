@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -61,6 +62,20 @@ class ChunkStore:
     def clear(self) -> None:
         """Forget everything: the sweep is answered. What a kill left half written goes too."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def forget_old(folder: Path, *, days: float = 30.0) -> int:
+    """Remove the chunks of sweeps that nobody went on with for so long; how many sweeps that were.
+
+    What changed code has left behind is never asked for again, since the code is part of the question.
+    """
+    if not folder.is_dir():
+        return 0
+    before = time.time() - days * 86_400.0
+    old = [place for place in folder.iterdir() if place.is_dir() and place.stat().st_mtime < before]
+    for place in old:
+        shutil.rmtree(place, ignore_errors=True)
+    return len(old)
 
 
 def _whole(path: Path) -> bytes | None:
