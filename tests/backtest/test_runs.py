@@ -312,7 +312,7 @@ class TestRace:
     def test_the_claim_of_a_dead_process_is_taken_over(self, workspace):
         dead = subprocess.Popen([sys.executable, "-c", ""])
         dead.wait()
-        left = self._abandon(workspace, ledger._me().rpartition("/")[0] + f"/{dead.pid}")
+        left = self._abandon(workspace, ledger.owner_of(dead.pid))
         again = run(FAST, HISTORY, workspace=workspace)
         assert (again.id, again.reused, stored(workspace)[0].status) == (left.id, False, "DONE")
 
