@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time `__getattr__` loads each 
     from workbench.bench import open_bench as open  # noqa: A004, F401 - `wb.open()` is how the day begins
     from workbench.bench import sweep as sweep
     from workbench.errors import WorkbenchError as WorkbenchError
+    from workbench.lab.strategy_form import strategy_form as strategy_form
     from workbench.orchestration.outputs import record as record
     from workbench.report import figures as figures
     from workbench.report.shown import show as show
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time `__getattr__` loads each 
     from workbench.report.summary import scoreboard as scoreboard
     from workbench.report.tables import table as table
     from workbench.report.tearsheet import tearsheet as tearsheet
+    from workbench.report.verdict import Verdict as Verdict
     from workbench.run import Run as Run
     from workbench.study import Study as Study
 
@@ -44,6 +46,7 @@ _FACE = {
     "FillRules": ("workbench.backtest.fill_rules", "FillRules"),
     "Run": ("workbench.run", "Run"),
     "Study": ("workbench.study", "Study"),
+    "Verdict": ("workbench.report.verdict", "Verdict"),
     "WorkbenchError": ("workbench.errors", "WorkbenchError"),
     "figures": ("workbench.report.figures", ""),
     "in_short": ("workbench.report.summary", "in_short"),
@@ -54,6 +57,7 @@ _FACE = {
     "record": ("workbench.orchestration.outputs", "record"),
     "show": ("workbench.report.shown", "show"),
     "table": ("workbench.report.tables", "table"),
+    "strategy_form": ("workbench.lab.strategy_form", "strategy_form"),
     "sweep": ("workbench.bench", "sweep"),
     "tearsheet": ("workbench.report.tearsheet", "tearsheet"),
 }

@@ -15,6 +15,7 @@ WorkbenchError
 ├── BacktestError            a backtest could not be run as asked
 │   ├── BarsRefused          the bars cannot be replayed: empty, too few, unsorted, a price of zero
 │   ├── WeightsRefused       a strategy's weights break their contract
+│   │   └── LookAhead        a weight depends on what was not known yet
 │   ├── StrategyFailed       the code of a strategy raised
 │   ├── GridRefused          a grid has no cell, or too many
 │   └── ClusterUnavailable   the cluster does not answer, or lost its workers
@@ -150,6 +151,12 @@ class WeightsRefused(BacktestError):
     """A strategy's weights break their contract; nothing was replayed."""
 
     code = "WB502"
+
+
+class LookAhead(WeightsRefused):
+    """A weight depends on what was not known yet; nothing was replayed."""
+
+    code = "WB506"
 
 
 class StrategyFailed(BacktestError):

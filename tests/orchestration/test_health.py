@@ -9,7 +9,7 @@ from sqlalchemy import text
 from workbench.orchestration import health
 from workbench.orchestration.health import Finding, Health
 from workbench.settings import Settings
-from workbench.store.engine import open_engine
+from workbench.store.engine import NEWEST, open_engine
 
 KEYS = {"alpaca_key_id": "AKID-1234", "alpaca_secret_key": "s3cret-5678"}
 
@@ -59,7 +59,7 @@ def test_a_database_that_answers(database_url):
     opened.dispose()
     older = health.database(database_url)
     assert older.health is Health.WARN
-    assert "schema empty, newest is 0001" in older.found
+    assert f"schema empty, newest is {NEWEST}" in older.found
 
 
 def test_a_database_file_that_does_not_exist_is_not_made(tmp_path):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from workbench.backtest import ledger
 from workbench.backtest.answering import answer
+from workbench.backtest.audit.future import require_causal
 from workbench.backtest.comparison import best, compare
 from workbench.backtest.costs import Costs
 from workbench.backtest.engine import execution_price_for
@@ -61,8 +62,9 @@ def run(
         `reused` is True when it comes from the store.
 
     Raises:
-        BacktestError: the bars or the weights break their contract, or the strategy failed; the row says FAILED with
-            the code.
+        BarsRefused: the history cannot be replayed; nothing was computed.
+        LookAhead: a weight depends on what came later (asked of two moments; the audit asks of more).
+        BacktestError: the weights break their contract, or the strategy failed; the row says FAILED with the code.
         DataError: the strategy needs facts that the history does not have.
     """
     check_history(history)
@@ -108,6 +110,7 @@ def _answer(
     provenance: dict[str, Any],
 ) -> Run:
     weights = weights_of(strategy, history)
+    require_causal(strategy, history, weights=weights)
     simulation = replayed(weights, history, costs=costs, rules=rules)
     study, equity = history.study, simulation.equity
     falls = equity / equity.cummax() - 1.0

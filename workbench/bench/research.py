@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from workbench.market.history import History
     from workbench.orchestration.background import Background
     from workbench.run import Run
+    from workbench.store.stored_strategy import Stored
     from workbench.strategy import Strategy
 
 
@@ -198,6 +199,14 @@ class Research(Day):
         from workbench.orchestration import job_list
 
         return job_list.jobs(self.workspace.engine, last=last)[0]
+
+    # -- named strategies ---------------------------------------------------------------------------------------------
+
+    def registry(self, *, kind: str | None = None) -> list[Stored]:
+        """The stored strategies with their newest versions; `workbench.store.registry` creates, changes, deletes."""
+        from workbench.store import registry
+
+        return registry.listed(self.workspace.engine, kind=kind)
 
     # -- stored answers -----------------------------------------------------------------------------------------------
 

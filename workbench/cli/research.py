@@ -118,29 +118,29 @@ def audit() -> None:
     """Look for look-ahead and fragility."""
 
 
-@audit.command("strategy")
+@audit.command()
 @click.argument("name")
 @click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy.")
 @_study_options
 @home_option
-def audit_strategy(*, name: str, parameters: tuple[str, ...], home: Path | None, **question: Any) -> None:
+def strategy(*, name: str, parameters: tuple[str, ...], home: Path | None, **question: Any) -> None:
     """Audit the strategy NAME; the last line printed is the path of the verdict page.
 
     Redrawn futures, shorter warm-ups, delay, costs, best trades, symbols. Ends with 1 when a check fails.
     """
     from workbench.backtest.audit.auditing import checks_of, verdict_of
     from workbench.backtest.audit.check import FAIL
-    from workbench.report.verdict import write_verdict
+    from workbench.orchestration.audits import audit_strategy
 
     bench, study = _bench(home), _study(question)
-    run = bench.audit(bench.strategy(name, **_parameters(parameters)), study, costs=_costs(question))
+    run, page = audit_strategy(name, named(parameters), study, bench.workspace, bench.load, costs=_costs(question))
     click.echo(f"{run.title} · {run.study.line}\n{run.label}")
     colours = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
     for check in checks_of(run):
         click.echo(
             f"{click.style(check.verdict, fg=colours[check.verdict], bold=True)}  {check.name}: {check.headline}"
         )
-    click.echo(write_verdict(run, workspace=bench.workspace))
+    click.echo(page)
     if verdict_of(run) == FAIL:
         raise click.exceptions.Exit(FAILED)
 

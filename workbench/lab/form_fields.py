@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def widget_of(name: str, shape: Mapping[str, Any], style: dict[str, Any]) -> Any:
     """The widget of a parameter: bounded where the schema is, JSON in a text area where it is nested."""
-    import ipywidgets  # type: ignore[import-untyped] # it has no types
+    import ipywidgets  # it has no types
 
     named = {"description": name, **style}
     kind = shape.get("type")

@@ -36,7 +36,7 @@ class StrategyForm:
     """
 
     def __init__(self, kind: str, *, engine: Engine | None = None, stored: Stored | None = None) -> None:
-        import ipywidgets  # type: ignore[import-untyped] # it has no types
+        import ipywidgets  # it has no types
 
         self.kind = kind
         self.stored = stored

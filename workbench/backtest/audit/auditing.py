@@ -16,6 +16,7 @@ from workbench.backtest.audit.check import FAIL, Check, Subject, said_by, total_
 from workbench.backtest.costs import Costs
 from workbench.backtest.engine import execution_price_for
 from workbench.backtest.fill_rules import FillRules
+from workbench.backtest.luck import trials
 from workbench.backtest.question import config_of, provenance_of, row_of
 from workbench.errors import BacktestError, ParameterError
 from workbench.run import Run
@@ -103,7 +104,9 @@ def audit(
             done.append(name)
         if progress is not None:
             progress(len(names), len(names), "done")
-        return _run(found, subject, identifier, config=config, provenance=provenance)
+        made = _run(found, subject, identifier, config=config, provenance=provenance)
+        trials.remember_run(workspace.engine, made)
+        return made
 
     return answer(workspace, row_of("audit", history, config, provenance), compute, title=strategy.line)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.backtest.audit.check import FAIL, PASS, WARN, Check, Subject, asked, many
 from workbench.backtest.audit.worlds import cut, mirrored, redrawn
 from workbench.backtest.weights import weights_of
-from workbench.errors import WeightsRefused
+from workbench.errors import LookAhead, WeightsRefused
 
 if TYPE_CHECKING:
     from workbench.market.history import History
@@ -93,7 +93,8 @@ def require_causal(strategy: Strategy, history: History, *, weights: pd.DataFram
         weights: the strategy's weights of the evaluated sessions where they are known already.
 
     Raises:
-        WeightsRefused: a weight depends on what came later, or on chance; it is named with session, symbol, old, new.
+        LookAhead: a weight depends on what came later; it is named with session, symbol, old, new.
+        WeightsRefused: a weight depends on chance.
         StrategyFailed: the strategy raised on what was known on an evening of its own past.
     """
     known = weights_of(strategy, history) if weights is None else weights
@@ -126,7 +127,7 @@ def _refusal(strategy: Strategy, history: History, known: pd.DataFrame, what: st
             f"{strategy.line} answers with chance: asked the same question twice, {_what(again)} Nothing was replayed.",
             remedy="seed every random draw with history.study.seed.",
         )
-    return WeightsRefused(
+    return LookAhead(
         f"{strategy.line} peeks: with {what} Nothing was replayed.",
         remedy="row t may use rows ≤ t only: no shift(-1), no bfill, no mean over all sessions; `workbench audit "
         f"strategy {strategy.name}` shows more.",
