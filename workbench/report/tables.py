@@ -20,8 +20,9 @@ ABSENT = "–"
 FRACTIONS = frozenset(
     {
         "alpha", "annual_volatility", "cagr", "cvar_95", "depth", "down_capture", "downside_deviation", "dsr",
-        "exposure", "max_drawdown", "pain_index", "positive_days", "psr", "return", "total_return", "tracking_error",
-        "time_under_water", "ulcer_index", "up_capture", "var_95", "weight", "win_rate", "worst_month",
+        "exposure", "mae", "max_drawdown", "mfe", "pain_index", "positive_days", "psr", "return", "total_return",
+        "time_under_water", "tracking_error", "ulcer_index", "up_capture", "var_95", "weight", "win_rate",
+        "worst_month",
     }
 )  # fmt: skip
 # A frame with more columns than this and fewer rows than that is turned on its side.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -142,6 +142,22 @@ class Crossing:
             work(slice(0, cells))
             return
         edges = np.linspace(0, cells, min(cells, self._workers * _PIECES) + 1).astype(int).tolist()
-        pieces = [slice(low, high) for low, high in pairwise(edges)]
-        with ThreadPoolExecutor(self._workers) as pool:
-            list(pool.map(work, pieces))
+        waiting = iter([slice(low, high) for low, high in pairwise(edges)])
+        failed: list[BaseException] = []
+
+        def work_on() -> None:
+            try:
+                for piece in waiting:  # a list's iterator hands each piece to one thread only
+                    work(piece)
+            except BaseException as error:  # noqa: BLE001 - raised again by the thread that asked
+                failed.append(error)
+
+        # This thread works too: a pool of threads takes as long to start as a thousand cells take.
+        others = [Thread(target=work_on) for _ in range(self._workers - 1)]
+        for other in others:
+            other.start()
+        work_on()
+        for other in others:
+            other.join()
+        if failed:
+            raise failed[0]
