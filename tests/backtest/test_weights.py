@@ -73,7 +73,7 @@ class TestHistories:
     def test_one_evaluated_bar(self):
         study = dataclasses.replace(HISTORY.study, start=HISTORY.sessions[-1])
         history = dataclasses.replace(HISTORY, study=study)
-        with pytest.raises(BarsRefused, match="1 bars lie between"):
+        with pytest.raises(BarsRefused, match="1 bar lies between"):
             check_history(history)
         with pytest.raises(BarsRefused, match="1 session lies between"):
             replayed(weights_of(BuyAndHold(), history), history, costs=Costs(), rules=FillRules())

@@ -147,7 +147,7 @@ def assert_same_as_vectorbt(ours: pd.DataFrame, theirs: dict[str, np.ndarray], *
     )
 
 
-def compare(cells: int, *, rounds: int = 3) -> dict[str, Any]:
+def compare(cells: int, *, rounds: int = 10) -> dict[str, Any]:
     """Our sweep beside vectorbt's, after it was checked that the answers are the same."""
     warm_up()
     setup, asked = setup_of(), cells_of(cells)
@@ -264,7 +264,7 @@ def sweep_a_million() -> dict[str, float]:
 
 @pytest.mark.parametrize("cells", GRIDS)
 def test_sweep_beside_vectorbt(benchmark, cells):
-    benchmark.extra_info.update(compare(cells))
+    benchmark.extra_info.update(compare(cells, rounds=10 if cells <= 1_000 else 2))
     setup, asked = setup_of(), cells_of(cells)
     benchmark.pedantic(lambda: evaluate(setup, asked), rounds=5)
 

@@ -57,6 +57,8 @@ def simulate(
        price then (at its last known price where it has none). V is taken once, before the first fill of the bar; where
        it is not above 0, nothing is filled. A wish whose |w − weight held at that moment| ≤ `rules.band` is not traded,
        unless w is 0. What is traded is rounded toward zero to multiples of `rules.lot`, except when it ends a holding.
+       With `rules.cushion` c, w · (1 - c) stands for w. With `rules.sized_at` `decision`, p and V are those of the
+       close of t, and rules 1 to 4 are those of `workbench.backtest.day_orders`: the desk's.
     3. **In which order.** Sales come before purchases, so that they pay for them: from the largest sale to the
        largest purchase. Costs come out of cash. A purchase, except of what covers a short, is cut to the money there
        is: cash, less the value of the shorts, plus (`rules.max_gross` − 1) · V where that is above 0. So without
@@ -142,6 +144,8 @@ def _beyond_vectorbt(wishes: np.ndarray, costs: Costs, rules: FillRules, actions
         "rules.band": bool(rules.band),
         "rules.max_gross above 1": rules.max_gross > 1.0,
         "rules.max_participation": rules.max_participation is not None,
+        "rules.sized_at": rules.sized_at != "fill",
+        "rules.cushion": bool(rules.cushion),
         "corporate actions": bool(actions),
     }
     return [name for name, asked in found.items() if asked]

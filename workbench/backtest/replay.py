@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.backtest.booked import Booked, Delisted, Fills, Flows
+from workbench.backtest.day_orders import day_orders, fillable, on_step
 from workbench.backtest.fees import Fees
 from workbench.backtest.financing import borrow_fees, interest
 from workbench.backtest.preconditions import TOLERANCE
@@ -21,6 +22,8 @@ from workbench.market.book import Book
 from workbench.market.order import Fill, Side
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from workbench.backtest.costs import Costs
     from workbench.backtest.fees import Schedule
     from workbench.backtest.fill_rules import FillRules
@@ -51,11 +54,16 @@ def replay(
         if state.ruined is None:
             state.finance(row)
             state.take_effect(row, before_fills=True)
-            if row >= lag:
-                state.hear(weights[row - lag], row - lag)
-            state.fill(row)
+            if rules.sized_at == "decision":
+                state.fill_orders(row)
+            else:
+                if row >= lag:
+                    state.hear(weights[row - lag], row - lag)
+                state.fill(row)
             state.take_effect(row, before_fills=False)
             state.end(row)
+            if rules.sized_at == "decision":
+                state.order(weights[row], row)
         state.record(row)
     return state.booked()
 
@@ -68,17 +76,21 @@ class _Replay:
     ) -> None:
         self.tape = tape
         self.costs = costs
+        self.rules = rules
+        # Orders are sized in decimals: there a float stands for the number it is written as, not for its last bit.
+        self.exact: Callable[[float], Decimal] = _as_written if rules.sized_at == "decision" else Decimal
+        self.orders: dict[int, Decimal] = {}
         self.fees = Fees(costs, schedule)
         self.sizing = Sizing(costs, rules, self.fees)
         self.borrowed = max(0.0, rules.max_gross - 1.0)
         self.dust = TOLERANCE * initial_cash
-        self.book = Book(cash=Decimal(initial_cash))
+        self.book = Book(cash=self.exact(float(initial_cash)))
         length, width = tape.close.shape
         self.cash = float(initial_cash)
         self.held = np.zeros(width)
         self.wish = np.full(width, np.nan)
         self.since = np.zeros(width, dtype=np.int64)
-        self.last = np.full(width, np.nan)
+        self.last = tape.known.copy()
         self.ruined: int | None = None
         self.cash_at = np.empty(length)
         self.held_at = np.empty((length, width))
@@ -109,6 +121,8 @@ class _Replay:
             self._read(column)
             if isinstance(action, Split):
                 self.last[column] /= action.ratio
+                if column in self.orders:
+                    self.orders[column] *= Decimal(action.ratio)
             elif held:
                 kind = DIVIDENDS if isinstance(action, Dividend) else DELISTED
                 self.flows.append((row, column, kind, float(self.book.cash - cash)))
@@ -120,7 +134,7 @@ class _Replay:
     def hear(self, weights: np.ndarray, row: int) -> None:
         """A newer wish replaces the one that waits."""
         newer = ~np.isnan(weights)
-        self.wish[newer] = weights[newer]
+        self.wish[newer] = weights[newer] * (1.0 - self.rules.cushion)
         self.since[newer] = row
 
     def fill(self, row: int) -> None:
@@ -136,6 +150,27 @@ class _Replay:
         money = self.wish[due] * value - self.held[due] * reference[due]
         for column in due[np.argsort(money, kind="stable")].tolist():
             self._fill(row, column, value, prices)
+
+    def order(self, weights: np.ndarray, row: int) -> None:
+        """What is wished at the close of this bar becomes the orders of the next one."""
+        if self.ruined is None:
+            self.orders = day_orders(
+                weights, book=self.book, symbols=self.tape.symbols, prices=self.last, rules=self.rules
+            )
+            self.since[list(self.orders)] = row
+
+    def fill_orders(self, row: int) -> None:
+        """Fill the orders of the bar before as far as this bar goes; the rest of them lapses."""
+        orders, self.orders = self.orders, {}
+        for column, wanted in orders.items():
+            if not self.tape.possible[row, column]:
+                continue
+            offer = self._offer(row, column)
+            signed = float(fillable(wanted, volume=offer.volume, participation=self.rules.max_participation))
+            if signed:
+                terms = self.sizing.terms(abs(signed), buys=signed > 0.0, offer=offer)
+                terms = dataclasses.replace(terms, price=on_step(terms.price))
+                self._book(row, column, signed, terms, decided=int(self.since[column]))
 
     def end(self, row: int) -> None:
         """Mark the book at the close; where nothing is left of it, close everything there, free of costs."""
@@ -170,15 +205,7 @@ class _Replay:
 
     def _fill(self, row: int, column: int, value: float, prices: np.ndarray) -> None:
         """Fill one wish as far as it goes. What the bar's volume did not allow goes on waiting, nothing else does."""
-        tape = self.tape
-        offer = Offer(
-            symbol=tape.symbols[column],
-            day=tape.days[row],
-            reference=float(tape.reference[row, column]),
-            volume=float(tape.volume[row, column]),
-            sigma=float(tape.sigma[row, column]),
-            mean_volume=float(tape.mean_volume[row, column]),
-        )
+        offer = self._offer(row, column)
         held, decided = float(self.held[column]), int(self.since[column])
         wanted = self.sizing.wanted(float(self.wish[column]), value=value, held=held, offer=offer)
         signed, waits = self.sizing.allowed(wanted, held=held, offer=offer)
@@ -196,6 +223,17 @@ class _Replay:
             return
         self._book(row, column, signed, terms, decided=decided)
 
+    def _offer(self, row: int, column: int) -> Offer:
+        tape = self.tape
+        return Offer(
+            symbol=tape.symbols[column],
+            day=tape.days[row],
+            reference=float(tape.reference[row, column]),
+            volume=float(tape.volume[row, column]),
+            sigma=float(tape.sigma[row, column]),
+            mean_volume=float(tape.mean_volume[row, column]),
+        )
+
     def _book(self, row: int, column: int, signed: float, terms: Terms, *, decided: int, ruin: bool = False) -> None:
         """Enter a fill. All that is held, to the last digit, is what the book says, not its float."""
         qty, reference, worse = abs(signed), terms.reference, terms.worse
@@ -208,9 +246,9 @@ class _Replay:
                 symbol=self.tape.symbols[column],
                 side=Side.BUY if signed > 0.0 else Side.SELL,
                 qty=exact,
-                price=Decimal(terms.price),
+                price=self.exact(terms.price),
                 happened=self.tape.moments[row],
-                fee=Decimal(terms.fee),
+                fee=self.exact(terms.fee),
             )
         )
         self._read(column)
@@ -239,6 +277,10 @@ class _Replay:
         """Cash and holdings at these prices. The sum is exact, so that no order of symbols can change it."""
         held = np.flatnonzero(self.held)
         return math.fsum([self.cash, *(self.held[held] * prices[held]).tolist()])
+
+
+def _as_written(number: float) -> Decimal:
+    return Decimal(repr(float(number)))
 
 
 def _columns(rows: list[tuple[Any, ...]], kinds: list[Any]) -> list[np.ndarray]:

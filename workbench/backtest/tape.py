@@ -31,6 +31,7 @@ class Tape:
         volume, sigma, mean_volume: see `workbench.backtest.slippage.worse`; NaN throughout where nobody asks for them.
         effects: corporate actions by the row in which they take effect.
         growth: how many shares of each bar one share of the first bar became by splits; None without splits.
+        known: the newest close of each symbol before the first bar, NaN where there is none.
     """
 
     symbols: tuple[str, ...]
@@ -44,6 +45,7 @@ class Tape:
     mean_volume: np.ndarray
     effects: dict[int, list[tuple[int, Dividend | Split | Delisting]]]
     growth: np.ndarray | None
+    known: np.ndarray
 
     @classmethod
     def of(
@@ -64,6 +66,8 @@ class Tape:
             warm_up: bars of the same symbols before the first bar; volatility and mean volume look back into them.
         """
         reference = prices_at(bars, execution_price)
+        if rules.sized_at == "decision":  # a day order that the open did not fill is filled at the close
+            reference = np.where(np.isnan(reference), bars.close.to_numpy(dtype=float), reference)
         possible = ~np.isnan(reference)
         unknown = np.full(reference.shape, np.nan)
         volume = sigma = mean_volume = unknown
@@ -97,7 +101,14 @@ class Tape:
             mean_volume=mean_volume,
             effects=effects(actions, sessions, bars.symbols),
             growth=None if grown is None else grown[begin:] / grown[begin],
+            known=_known(warm_up, len(bars.symbols)),
         )
+
+
+def _known(warm_up: Bars | None, width: int) -> np.ndarray:
+    if warm_up is None or not len(warm_up.sessions):
+        return np.full(width, np.nan)
+    return np.asarray(warm_up.close.ffill().iloc[-1].to_numpy(dtype=float))
 
 
 def _column_of(parts: list[Bars], name: str) -> np.ndarray:

@@ -163,6 +163,14 @@ class Research(Day):
             strategy, self._history(asked), workspace=self.workspace, costs=costs, rules=rules, progress=progress
         )
 
+    def fidelity(
+        self, strategy: Strategy, asked: Study | History, *, costs: Costs | None = None, rules: FillRules | None = None
+    ) -> Run:
+        """Live = backtest: the strategy replayed on the local exchange, each fill beside the backtest's."""
+        from workbench.orchestration.fidelity import replay_on_exchange
+
+        return replay_on_exchange(strategy, self._history(asked), workspace=self.workspace, costs=costs, rules=rules)
+
     # -- in the background --------------------------------------------------------------------------------------------
 
     def submit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -66,7 +66,7 @@ class Bars:
     @property
     def sessions(self) -> pd.DatetimeIndex:
         """The index."""
-        return pd.DatetimeIndex(self.close.index)
+        return cast("pd.DatetimeIndex", self.close.index)
 
     @property
     def close_only(self) -> bool:

@@ -81,7 +81,8 @@ class Evaluator:
                 found[name][row] = np.nan if value is None else value
         # Numbers as one block: a frame of as many columns one by one takes longer than the kernels for few cells.
         numbers = pd.DataFrame(np.column_stack([found[name] for name in METRICS]), index=cells.index, columns=METRICS)
-        return numbers.assign(engine=answers.engine, error=answers.error)
+        said = pd.DataFrame({"engine": answers.engine, "error": answers.error}, index=cells.index)
+        return pd.concat([numbers, said], axis=1)
 
     def returns(self, cells: pd.DataFrame, start: Any = None, end: Any = None) -> np.ndarray:
         """Simple returns (session × cell) from the second session on; a column of NaN where a cell failed.
