@@ -41,9 +41,9 @@ hand.
 from workbench.backtest import metrics
 from workbench.backtest.summary import kpi_table
 
-metrics.sharpe(returns)                    # one
-metrics.all_kpis(returns)                  # all, what is shared computed once
-kpi_table(run, benchmark=other)            # all of a stored run, with formulas and sources
+metrics.sharpe(returns)  # one
+metrics.all_kpis(returns)  # all, what is shared computed once
+kpi_table(run, benchmark=other)  # all of a stored run, with formulas and sources
 ```
 
 Rules for all of them. Returns are simple, per session (per bar on intraday data), in order. Unknown returns (NaN) are
