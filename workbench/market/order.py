@@ -28,6 +28,22 @@ class OrderType(enum.StrEnum):
     MARKET = "market"
     LIMIT = "limit"
     STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TRAILING_STOP = "trailing_stop"
+
+
+class OrderClass(enum.StrEnum):
+    """How orders hang together, in the broker's words.
+
+    BRACKET: an entry with a profit and a loss exit. OCO: two exits of a holding, one cancels the other. OTO: an entry
+    with one exit. MLEG: an options order of two to four legs that fill together.
+    """
+
+    SIMPLE = "simple"
+    BRACKET = "bracket"
+    OCO = "oco"
+    OTO = "oto"
+    MLEG = "mleg"
 
 
 class TimeInForce(enum.StrEnum):
@@ -45,7 +61,8 @@ class IntentState(enum.StrEnum):
     """The life of an intent. Legal steps are in `STEPS`; every other step raises.
 
     INTENT: written down, not sent. SENDING: about to be, or being, sent. UNKNOWN: sent, the broker's word is missing.
-    ACKED: the broker has it. The rest are ends, except that a late fill is accepted even after an end.
+    ACKED: the broker has it. REPLACED: another order of ours took its place at the broker. The rest are ends, except
+    that a late fill is accepted even after an end.
     """
 
     INTENT = "intent"
@@ -57,6 +74,7 @@ class IntentState(enum.StrEnum):
     CANCELED = "canceled"
     EXPIRED = "expired"
     REJECTED = "rejected"
+    REPLACED = "replaced"
     UNKNOWN_EXPIRED = "unknown_expired"
 
     @property
@@ -71,9 +89,9 @@ class IntentState(enum.StrEnum):
 
 
 _S = IntentState
-_ENDS = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED})
+_ENDS = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.REPLACED})
 _MAY_BE_LIVE = frozenset({_S.SENDING, _S.UNKNOWN, _S.ACKED, _S.PARTIALLY_FILLED, _S.UNKNOWN_EXPIRED})
-_LATER = frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED})
+_LATER = frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.REPLACED})
 
 STEPS: dict[IntentState, frozenset[IntentState]] = {
     _S.INTENT: frozenset({_S.SENDING, _S.CANCELED, _S.EXPIRED, _S.REJECTED}),
@@ -81,10 +99,11 @@ STEPS: dict[IntentState, frozenset[IntentState]] = {
     _S.UNKNOWN: frozenset({_S.SENDING, _S.ACKED, _S.UNKNOWN_EXPIRED}) | _LATER,
     _S.UNKNOWN_EXPIRED: frozenset({_S.ACKED}) | _LATER,
     _S.ACKED: _LATER,
-    _S.PARTIALLY_FILLED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED}),
+    _S.PARTIALLY_FILLED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REPLACED}),
     # Late fills: an exchange may fill what it had said was over; the fill is the truth.
     _S.CANCELED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
     _S.EXPIRED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
+    _S.REPLACED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
     # A broker has answered with an error although the order went through; then its later word counts.
     _S.REJECTED: frozenset({_S.ACKED, _S.PARTIALLY_FILLED, _S.FILLED}),
     _S.FILLED: frozenset(),
@@ -92,8 +111,27 @@ STEPS: dict[IntentState, frozenset[IntentState]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class OptionLeg:
+    """One leg of a multi-leg options order: `ratio` contracts of `symbol` for each unit of the order's quantity.
+
+    `intent` is the broker's word for what the leg does to the holding: `buy_to_open`, `buy_to_close`, `sell_to_open` or
+    `sell_to_close`.
+    """
+
+    symbol: str
+    side: Side
+    ratio: int
+    intent: str
+
+
+@dataclass(frozen=True, slots=True)
 class OrderWish:
-    """What rebalancing asks for, before anybody has checked or written it: `qty` shares, > 0."""
+    """What is asked for, before anybody has checked or written it: `qty` shares (contracts, for options), > 0.
+
+    Prices are per share. `trail_price` (currency) or `trail_percent` (percent) is the distance of a trailing stop;
+    `take_profit_price`, `stop_loss_price` and `stop_loss_limit_price` are the exits of a bracket, an OCO or an OTO. An
+    MLEG wish names its `legs`, and its limit is a debit above zero and a credit below.
+    """
 
     symbol: str
     side: Side
@@ -104,6 +142,15 @@ class OrderWish:
     stop_price: Decimal | None = None
     reference_price: Decimal | None = None
     reason: str = ""
+    order_class: OrderClass = OrderClass.SIMPLE
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    take_profit_price: Decimal | None = None
+    stop_loss_price: Decimal | None = None
+    stop_loss_limit_price: Decimal | None = None
+    extended_hours: bool = False
+    position_intent: str | None = None
+    legs: tuple[OptionLeg, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

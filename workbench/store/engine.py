@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).with_name("migrations")
 # The newest revision in `migrations/versions`; a test holds the two together. Alembic itself is imported only when the
 # schema is behind, because every kernel and every desk opens the database and would pay for it.
-NEWEST = "0002"
+NEWEST = "0003"
 BUSY_SECONDS = 30.0
 
 
@@ -60,12 +60,34 @@ def upgrade(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
+    with engine.connect() as connection, _tables_may_be_rebuilt(connection), connection.begin():
         if engine.dialect.name == "postgresql":
             # Two processes may open a new database together; the second waits here and then finds nothing to do.
             connection.execute(text("SELECT pg_advisory_xact_lock(7237811)"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if engine.dialect.name == "sqlite" and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
+            raise StoreError(
+                f"{len(broken)} rows would lose what they refer to ({broken[0][0]} first); the schema was not changed.",
+                remedy="restore the database from a copy, or ask for help with this one.",
+            )
+
+
+@contextmanager
+def _tables_may_be_rebuilt(connection: Connection) -> Iterator[None]:
+    """SQLite changes a table by building a new one; what refers to it must not be checked on the way, only at the end.
+
+    The switch has no effect inside a transaction, so it is thrown on the driver's own connection.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
 
 
 def revision(engine: Engine) -> str | None:

@@ -1,5 +1,33 @@
 """All tables, one aggregate per file. Importing this package registers every table on `Table.metadata`."""
 
-from workbench.store.tables import arena, audit, backtest, execution, job, market, pipeline, strategy, trading
+from workbench.store.tables import (
+    algo,
+    arena,
+    audit,
+    backtest,
+    bot,
+    event,
+    execution,
+    job,
+    market,
+    pipeline,
+    risk,
+    strategy,
+    trading,
+)
 
-__all__ = ["arena", "audit", "backtest", "execution", "job", "market", "pipeline", "strategy", "trading"]
+__all__ = [
+    "algo",
+    "arena",
+    "audit",
+    "backtest",
+    "bot",
+    "event",
+    "execution",
+    "job",
+    "market",
+    "pipeline",
+    "risk",
+    "strategy",
+    "trading",
+]

@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from workbench.market.order import IntentState
@@ -27,7 +27,12 @@ class LeaseRow(Table):
 
 
 class IntentRow(Table):
-    """An order we wish for, written down before anything is sent. The database never says more than the broker did."""
+    """An order we wish for, written down before anything is sent. The database never says more than the broker did.
+
+    An exit that the broker made for a bracket, an OCO or an OTO is a row of its own: `parent_id` names the entry, and
+    `role` is `take_profit`, `stop_loss` or `option_leg`. `replaces_id` names the intent whose place this one takes at
+    the broker; `algo_id` the parent order of an execution algorithm whose child this is.
+    """
 
     __tablename__ = "intent"
     __table_args__ = (
@@ -52,6 +57,19 @@ class IntentRow(Table):
     limit_price: Mapped[Decimal | None]
     stop_price: Mapped[Decimal | None]
     reference_price: Mapped[Decimal | None]
+    order_class: Mapped[str] = mapped_column(String(8), default="simple", server_default="simple")
+    trail_price: Mapped[Decimal | None]
+    trail_percent: Mapped[Decimal | None]
+    take_profit_price: Mapped[Decimal | None]
+    stop_loss_price: Mapped[Decimal | None]
+    stop_loss_limit_price: Mapped[Decimal | None]
+    extended_hours: Mapped[bool] = mapped_column(default=False, server_default=false())
+    position_intent: Mapped[str | None] = mapped_column(String(16))
+    option_legs: Mapped[list[Any] | None] = mapped_column(JSON)
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("intent.id"), index=True)
+    role: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    replaces_id: Mapped[str | None] = mapped_column(ForeignKey("intent.id"))
+    algo_id: Mapped[str | None] = mapped_column(ForeignKey("parent_order.id"), index=True)
     state: Mapped[str] = mapped_column(String(16), default=IntentState.INTENT.value)
     attempt: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[dt.datetime | None]
@@ -83,7 +101,7 @@ class OutboxRow(Table):
     __tablename__ = "outbox"
     __table_args__ = (
         UniqueConstraint("intent_id", "kind"),
-        CheckConstraint("kind IN ('submit','cancel')", name="kind"),
+        CheckConstraint("kind IN ('submit','cancel','replace')", name="kind"),
         Index("ix_outbox_open", "account", "done_at"),
         Index("ix_outbox_order", "account", "seq"),
     )
