@@ -225,6 +225,24 @@ class ExchangeUnavailable(ExecutionError):
     code = "WB705"
 
 
+class TradingHalted(ExecutionError):
+    """The trading state of the account forbids it; the kill switch, or a person, has set it."""
+
+    code = "WB706"
+
+
+class BotRefused(ExecutionError):
+    """A bot cannot be, or do, what was asked of it."""
+
+    code = "WB710"
+
+
+class AlgorithmRefused(ExecutionError):
+    """An execution algorithm was asked for something that makes no schedule."""
+
+    code = "WB711"
+
+
 class PipelineError(WorkbenchError):
     """A pipeline is invalid or stopped."""
 
