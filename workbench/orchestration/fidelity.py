@@ -1,7 +1,8 @@
 """Fidelity: is live the backtest? A strategy replayed through the local exchange, held against its own backtest.
 
-The replay decides session by session with no more than was known then, sizes as the desk does, and trades through the
-unmodified broker adapter. The same question is then asked of the backtest, by the desk's rules and by the default ones.
+The replay decides session by session with no more than was known then, sizes as the trading day does, and trades
+through a real desk with a journal of its own, at the speed of the machine. The same question is then asked of the
+backtest, by the desk's rules and by the default ones.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ def replay_on_exchange(
     """Trade a strategy through a local exchange from `study.start` to `study.end`, and compare with its backtest.
 
     The exchange is opened on the study's source, with an account of its own, and closed in the end; nothing leaves the
-    machine. The limits of the desk's risk check are not applied: a backtest knows none. An identical question is
-    answered from the store.
+    machine. The orders go the whole way: journal, desk, broker, stream, reconciliation; only the clock is not the
+    wall's. The limits of the risk check are not applied: a backtest knows none. An identical question is answered from
+    the store.
 
     Args:
         costs: of the backtests; what the exchange charges (5 basis points of slippage, nothing else) when None. Other
