@@ -63,8 +63,17 @@ def closes(venue: str, session: Any) -> pd.Timestamp:
     return _row(venue, session, "close")
 
 
+def open_times(venue: str, of: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """The UTC open of each session in `of`, same length and order. Raises StudyError if one is not a session."""
+    return pd.DatetimeIndex(_all_sessions(venue, of).opens.loc[of].array)
+
+
 def close_times(venue: str, of: pd.DatetimeIndex) -> pd.DatetimeIndex:
     """The UTC close of each session in `of`, same length and order. Raises StudyError if one is not a session."""
+    return pd.DatetimeIndex(_all_sessions(venue, of).closes.loc[of].array)
+
+
+def _all_sessions(venue: str, of: pd.DatetimeIndex) -> exchange_calendars.ExchangeCalendar:
     calendar = _calendar(venue)
     missing = of.difference(calendar.sessions)
     if len(missing):
@@ -72,7 +81,7 @@ def close_times(venue: str, of: pd.DatetimeIndex) -> pd.DatetimeIndex:
             f"{len(missing)} of {len(of)} days are not sessions of {venue}, the first is {missing[0].date()}.",
             remedy="drop or correct these rows.",
         )
-    return pd.DatetimeIndex(calendar.closes.loc[of].array)
+    return calendar
 
 
 def of_bars(venue: str, ends: pd.DatetimeIndex) -> pd.DatetimeIndex:
@@ -131,6 +140,11 @@ def previous_session(venue: str, session: Any) -> pd.Timestamp:
     calendar = _calendar(venue)
     position = int(calendar.sessions.searchsorted(_midnight(session), side="left")) - 1
     return pd.Timestamp(calendar.sessions[position])
+
+
+def timezone(venue: str) -> str:
+    """The name of the timezone in which the venue's clock on the wall runs, e.g. 'America/New_York'."""
+    return str(_calendar(venue).tz.key)
 
 
 def _midnight(day: Any) -> pd.Timestamp:

@@ -23,6 +23,7 @@ class Settings(BaseSettings):
         exchange_url: a running local exchange; one is embedded when empty.
         alpaca_key_id, alpaca_secret_key: Alpaca's keys; never printed.
         reconcile_seconds: how often our book is compared with the broker's.
+        requests_per_minute: what Alpaca allows a key; shared by the desk's orders, cancels and look-ups.
         compute: where sweeps are computed: `threads` (all cores of this machine), `threads:N`, or the address of a Dask
             scheduler such as `dask://host:8786`.
         actor: who is named in the audit; the operating system's user when empty.
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     exchange_url: str = ""
     alpaca_key_id: SecretStr = SecretStr("")
     alpaca_secret_key: SecretStr = SecretStr("")
+    requests_per_minute: Annotated[int, Field(gt=0)] = 200
     reconcile_seconds: Annotated[float, Field(gt=0)] = 45.0
     compute: str = "threads"
     actor: str = ""

@@ -82,6 +82,25 @@ def log_to(path: Path | None, *, level: int = logging.INFO) -> logging.Handler:
     return handler
 
 
+@contextlib.contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Inside, the package's log lines go to a file and nowhere else; afterwards everything is as it was."""
+    root = logging.getLogger("workbench")
+    before = root.level, root.propagate, root.handlers[:]
+    for one in before[2]:
+        root.removeHandler(one)
+    handler = log_to(path)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+        root.setLevel(before[0])
+        root.propagate = before[1]
+        for one in before[2]:
+            root.addHandler(one)
+
+
 def _add_trace_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event.setdefault("trace_id", trace_id())
     return event

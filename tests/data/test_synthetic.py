@@ -36,6 +36,17 @@ def test_the_market_of_a_seed_never_changes(source):
     assert (minute["open"], minute["high"], minute["low"], minute["close"], minute["volume"]) == PINNED_MINUTE
 
 
+def test_more_symbols_leave_the_first_ones_alone():
+    """The symbols from SYN21 on are drawn in a block of their own, on the same market factor."""
+    day = {"start": pd.Timestamp("2013-01-02"), "end": pd.Timestamp("2013-03-28")}
+    alone = SyntheticSource(seed=7).bars(SYMBOLS[:20], **day)
+    whole = SyntheticSource(seed=7).bars(SYMBOLS, **day)
+    pd.testing.assert_frame_equal(whole.iloc[: len(alone)], alone)
+    assert len(SYMBOLS) == len(set(SYMBOLS)) == 100
+    closes = whole.pivot_table(index="session", columns="symbol", values="close")
+    assert len({tuple(closes[symbol]) for symbol in SYMBOLS}) == 100
+
+
 def test_another_seed_is_another_market(source):
     day = {"start": pd.Timestamp("2013-01-02"), "end": pd.Timestamp("2013-03-28")}
     here = source.bars(SYMBOLS, **day)["close"].to_numpy()
@@ -100,7 +111,7 @@ def test_prices_are_whole_cents_and_volumes_whole_shares(rows):
     assert rows["volume"].min() > 0
 
 
-@pytest.mark.parametrize("timeframe", ["1m", "5m", "1h"])
+@pytest.mark.parametrize("timeframe", ["1m", "5m", "15m", "1h"])
 def test_intraday_bars_add_up_to_the_day(source, timeframe):
     asked = {"start": pd.Timestamp("2015-11-23"), "end": pd.Timestamp("2015-12-04")}  # with an early close
     inside = source.bars(SYMBOLS[:4], timeframe=timeframe, **asked)
@@ -113,7 +124,7 @@ def test_intraday_bars_add_up_to_the_day(source, timeframe):
         volume=("volume", "sum"),
     )
     pd.testing.assert_frame_equal(added, whole[added.columns].sort_index())
-    minutes = {"1m": 1, "5m": 5, "1h": 60}[timeframe]
+    minutes = {"1m": 1, "5m": 5, "15m": 15, "1h": 60}[timeframe]
     count = inside[inside["symbol"] == "SYN01"].groupby("session").size()
     assert count[pd.Timestamp("2015-11-25")] == -(-390 // minutes)
     assert count[pd.Timestamp("2015-11-27")] == -(-210 // minutes)

@@ -22,7 +22,7 @@ with warnings.catch_warnings():
 
 from workbench.exchange import embedded
 from workbench.exchange.app import Options, serve
-from workbench.exchange.market import MemoryFeed
+from workbench.exchange.market import MemoryFeed, SourceFeed
 from workbench.exchange.matching import Bar
 
 _number = itertools.count()
@@ -133,8 +133,8 @@ class Trader:
         return embedded._call(self.url, "GET", f"/sim/accounts/{self.keys.name}")["listeners"]
 
     @contextlib.contextmanager
-    def listening(self, *, raw=True):
-        """The messages of alpaca-py's own TradingStream, as a list that grows."""
+    def listening(self, *, raw=True, wake="FLAT"):
+        """The messages of alpaca-py's own TradingStream, as a list that grows; at the end one for `wake` is placed."""
         messages: list = []
 
         async def handler(message):
@@ -158,7 +158,7 @@ class Trader:
         finally:
             # The client looks at its stop flag only after a message or five seconds: stop, then give it a message.
             asyncio.run_coroutine_threadsafe(stream.stop_ws(), stream._loop).result(5)
-            self.api.post("/orders", wake_up())
+            self.api.post("/orders", wake_up() | {"symbol": wake})
             thread.join(10)
             assert not thread.is_alive()
 
@@ -224,3 +224,30 @@ def handmade():
 def wait_until():
     """`until`, for tests."""
     return until
+
+
+@pytest.fixture(scope="session")
+def minute_feed():
+    """The synthetic market in minutes."""
+    return SourceFeed("synthetic", seed=7, timeframe="1m")
+
+
+@pytest.fixture(scope="module")
+def minutes_url(tmp_path_factory, minute_feed):
+    """An exchange of minute bars on the synthetic market, shared by the tests of a file."""
+    with running(tmp_path_factory.mktemp("minutes") / "exchange.db", minute_feed) as address:
+        yield address
+
+
+@pytest.fixture
+def minute_trader(minutes_url):
+    """Opens accounts there: `minute_trader(at=…)`."""
+    opened = []
+
+    def build(**options):
+        opened.append(Trader(minutes_url, **options))
+        return opened[-1]
+
+    yield build
+    for one in opened:
+        one.close()

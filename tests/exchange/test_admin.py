@@ -144,6 +144,9 @@ def test_the_rate_limit_counts_by_key(an_exchange, a_trader, tmp_path):
     assert {reply.headers["X-RateLimit-Limit"] for reply in replies} == {"3"}
     assert int(replies[0].headers["X-RateLimit-Reset"]) % 60 == 0
     assert "0" in {reply.headers["X-RateLimit-Remaining"] for reply in replies}
+    refused = next(reply for reply in replies if reply.status_code == 429)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert refused.json()["code"] == 42910000
 
 
 def test_without_a_limit_there_are_no_limit_headers(trader):
@@ -168,7 +171,7 @@ def test_an_accident_inside_is_a_500_and_the_log_holds_no_key(trader, monkeypatc
 
     caplog.set_level(logging.DEBUG)
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "add_order", broken)
+        patch.setattr(Ledger, "write", broken)
         reply = one.api._session.post(
             f"{one.url}/v2/orders",
             headers=one.api._get_default_headers(),

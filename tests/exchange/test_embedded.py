@@ -44,7 +44,7 @@ def test_started_once_found_again_stopped_for_good(folder):
     again = embedded.ensure(folder)
     assert again.started
     assert embedded.account(again.url, name=keys.name) == embedded.AccountKeys(
-        keys.name, keys.key_id, keys.secret_key, keys.account_number, AT + dt.timedelta(days=1)
+        keys.name, keys.key_id, keys.secret_key, keys.account_number, AT + dt.timedelta(days=1), replayed=True
     )
 
 
@@ -87,6 +87,13 @@ def test_a_source_that_does_not_exist_is_told_with_the_log(folder):
 def test_a_moment_without_a_timezone_is_not_sent():
     with pytest.raises(ExchangeUnavailable, match="timezone"):
         embedded.open_account("http://127.0.0.1:9", name="x", cash=1, at=dt.datetime(2022, 6, 30, 20))  # noqa: DTZ001
+
+
+def test_a_fault_that_is_none_is_told_before_anything_listens(folder, capsys):
+    from workbench.exchange.__main__ import main
+
+    assert main(["--db", str(folder / "x.db"), "--source", "synthetic", "--fault", "earthquake:often"]) == 1
+    assert "earthquake:often" in capsys.readouterr().err
 
 
 def test_importing_it_is_light():

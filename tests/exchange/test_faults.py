@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import email.utils
+import math
 import time
 
 import pytest
@@ -12,8 +15,9 @@ from alpaca.trading.requests import MarketOrderRequest
 from pydantic import ValidationError
 from requests.adapters import HTTPAdapter
 
-from workbench.errors import ExchangeUnavailable
+from workbench.errors import ExchangeUnavailable, ParameterError
 from workbench.exchange import embedded
+from workbench.exchange.faults import KINDS, Fault, Faults, parse
 
 
 def order(name):
@@ -34,7 +38,13 @@ def placed(one):
 
 @pytest.mark.parametrize(
     ("kind", "status", "is_placed"),
-    [("504-before-accept", 504, False), ("504-after-accept", 504, True), ("500-html", 500, False), ("429", 429, False)],
+    [
+        ("504-before-accept", 504, False),
+        ("504-after-accept", 504, True),
+        ("500-html", 500, False),
+        ("502-html", 502, False),
+        ("429", 429, False),
+    ],
 )
 def test_bad_answers(url, trader, kind, status, is_placed):
     one = trader()
@@ -44,8 +54,10 @@ def test_bad_answers(url, trader, kind, status, is_placed):
     assert caught.value.status_code == status
     assert placed(one) == (["a"] if is_placed else [])
     if kind == "429":
-        assert caught.value.response.headers["Retry-After"] == "1"
-    if kind == "500-html":
+        headers = caught.value.response.headers
+        assert (headers["Retry-After"], headers["X-RateLimit-Remaining"]) == ("1", "0")
+        assert 0 < int(headers["X-RateLimit-Reset"]) - time.time() <= 2
+    if kind.endswith("-html"):
         assert "<html>" in caught.value.response.text
     one.api.submit_order(order("b"))  # the fault was for one request
 
@@ -148,9 +160,164 @@ def test_probability_strikes_some_and_is_switched_off(url, trader):
         {"kind": "429", "count": 0},
         {"kind": "429", "probability": 2},
         {"kind": "429", "count": 1, "probability": 1.0},
+        {"kind": "slow", "seconds": -1},
+        {"kind": "hang", "seconds": 601},
+        {"text": "slow:often"},
     ],
 )
 def test_a_wrong_fault_is_refused(url, body):
     with pytest.raises(ExchangeUnavailable, match="422"):
         embedded.add_fault(url, **body)
     assert requests.get(f"{url}/sim/faults", timeout=5).json() == []
+
+
+def test_a_slow_answer_comes_late_and_right(url, trader):
+    one = trader()
+    embedded.add_fault(url, text="slow:1x@0.3s")
+    began = time.monotonic()
+    assert one.api.submit_order(order("a"))["client_order_id"] == "a"
+    assert time.monotonic() - began >= 0.3  # a lower bound holds under any load
+
+
+def test_a_message_is_overtaken_by_the_next_one_and_not_lost_without_one(url, trader, wait_until):
+    one = trader()
+    with one.listening() as messages:
+        embedded.add_fault(url, kind="reorder-events", count=1)
+        one.api.submit_order(order("a"))
+        wait_until(lambda: len(messages) >= 2)
+        assert [message["data"]["event"] for message in messages] == ["new", "pending_new"]
+        messages.clear()
+        found = one.api.get_order_by_client_id("a")
+        embedded.add_fault(url, kind="reorder-events", count=1)
+        one.api.cancel_order_by_id(found["id"])
+        wait_until(lambda: len(messages) >= 1)
+        assert messages[-1]["data"]["event"] == "canceled"
+
+
+def test_a_cut_stream_has_lost_what_happened_in_the_gap_and_is_refused_while_it_lasts(url, trader, wait_until):
+    one = trader()
+    with one.listening() as messages:
+        embedded.add_fault(url, text="disconnect:1x@0.4s")
+        began = time.monotonic()
+        one.api.submit_order(order("a"))
+        assert one._listeners() == 0
+        handshake = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        }
+        assert requests.get(f"{url}/stream", headers=handshake, timeout=5).status_code == 503
+        wait_until(lambda: one._listeners() == 1, seconds=15)
+        assert time.monotonic() - began >= 0.4
+        one.api.submit_order(order("b"))
+        wait_until(lambda: len(messages) >= 2)
+    told = [message["data"]["order"]["client_order_id"] for message in messages]
+    assert "a" not in told
+    assert told.count("b") == 2
+    assert placed(one)[::-1][:2] == ["a", "b"]
+
+
+def test_a_skewed_clock_is_off_everywhere_and_understands_its_own_moments(url, trader, wait_until):
+    one = trader(at="2024-03-04 16:00")
+    right = dt.datetime(2024, 3, 4, 21, tzinfo=dt.UTC)
+    one.api.submit_order(order("before"))
+    embedded.add_fault(url, text="clock-skew@-90s")
+    told = dt.datetime.fromisoformat(one.api.get_clock()["timestamp"])
+    assert told == right - dt.timedelta(seconds=90)
+    seen = one.api._session.get(f"{url}/v2/clock", headers=one.api._get_default_headers(), timeout=5)
+    wall = email.utils.parsedate_to_datetime(seen.headers["Date"]).timestamp()
+    assert -95 < wall - time.time() < -85
+    with one.listening() as messages:
+        one.api.submit_order(order("skewed"))
+        wait_until(lambda: len(messages) >= 2)
+        created = dt.datetime.fromisoformat(messages[0]["data"]["order"]["created_at"])
+    assert abs(created - told) < dt.timedelta(seconds=1)
+    asked = (told - dt.timedelta(seconds=1)).isoformat()
+    listed = [found["client_order_id"] for found in one.api.get("/orders", {"after": asked})]
+    assert {"before", "skewed"} <= set(listed)
+    assert one.api.get("/orders", {"after": (told + dt.timedelta(seconds=60)).isoformat()}) == []
+    embedded.clear_faults(url)
+    assert dt.datetime.fromisoformat(one.api.get_clock()["timestamp"]) == right
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("504-after-accept:0.1", Fault("504-after-accept", "POST /v2/orders", 0.1, None)),
+        ("hang:2x", Fault("hang", "POST /v2/orders", 1.0, 2, 600.0)),
+        ("slow:0.2@1.5s", Fault("slow", "POST /v2/orders", 0.2, None, 1.5)),
+        ("429:0.05:/v2/account", Fault("429", "/v2/account", 0.05, None, 1.0)),
+        ("reset-before", Fault("reset-before", "POST /v2/orders", 1.0, 1)),
+        (
+            "500-html:1:GET /v2/orders:by_client_order_id",
+            Fault("500-html", "GET /v2/orders:by_client_order_id", 1, None),
+        ),
+        ("drop-events:.5", Fault("drop-events", "/stream", 0.5, None)),
+        ("disconnect:1x@3s:/v2/iex", Fault("disconnect", "/v2/iex", 1.0, 1, 3.0)),
+        ("clock-skew@-90s", Fault("clock-skew", "*", 1.0, None, -90.0)),
+    ],
+)
+def test_a_fault_is_read_from_its_text(text, expected):
+    assert parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "earthquake",
+        "hang:2.5x",
+        "hang:0x",
+        "hang:0",
+        "hang:1.5",
+        "slow@-1s",
+        "slow@1.5",
+        "hang:often",
+        "429:0.1:v2",
+    ],
+)
+def test_a_text_that_is_no_fault_is_refused_with_what_to_do(text):
+    with pytest.raises(ParameterError) as caught:
+        parse(text)
+    assert caught.value.remedy
+
+
+def test_a_number_that_is_none_is_refused():
+    for seconds in (math.nan, math.inf, True, "1"):
+        with pytest.raises(ParameterError, match="seconds"):
+            Fault("slow", "/x", 1.0, 1, seconds)
+    with pytest.raises(ParameterError, match="probability"):
+        Fault("slow", "/x", math.nan, None)
+
+
+def test_strikes_repeat_with_their_seed_and_are_counted():
+    def struck(seed):
+        faults = Faults(seed=seed)
+        for kind in KINDS:
+            faults.add(parse(f"{kind}:0.3:*"))
+        hits = [faults.strike("POST", "/v2/orders") for _ in range(200)]
+        return [hit.kind if hit else "" for hit in hits], faults.struck
+
+    first, again, other = struck(7), struck(7), struck(8)
+    assert first == again
+    assert first != other
+    kinds, counts = first
+    assert sum(counts.values()) == sum(kind != "" for kind in kinds)
+
+
+def test_the_admin_api_is_never_struck():
+    faults = Faults()
+    faults.add(parse("hang:1:*"))
+    assert faults.strike("POST", "/sim/accounts") is None
+    assert faults.strike("GET", "/v2/clock").kind == "hang"
+
+
+def test_an_exchange_is_started_with_faults(an_exchange, a_trader, tmp_path):
+    with an_exchange(tmp_path / "x.db", faults=("504-after-accept:1x", "slow:1x@0s")) as address:
+        one = a_trader(address)
+        with pytest.raises(APIError):
+            one.api.submit_order(order("a"))
+        one.api.submit_order(order("b"))
+        assert embedded.struck(address) == {"504-after-accept": 1, "slow": 1}
+        one.close()

@@ -43,6 +43,32 @@ def test_the_calendar_knows_holidays_and_early_closes(trader):
     ]
 
 
+def test_the_calendar_tells_extended_hours_and_settlement(trader):
+    one = trader()
+    rows = one.api.get("/calendar", {"start": "2024-05-23", "end": "2024-07-05"})
+    told = {row["date"]: (row["session_open"], row["session_close"], row["settlement_date"]) for row in rows}
+    assert told["2024-05-23"] == ("0400", "2000", "2024-05-28")  # two sessions later, past Memorial Day
+    assert told["2024-05-24"] == ("0400", "2000", "2024-05-29")  # the last day of T+2
+    assert told["2024-05-28"] == ("0400", "2000", "2024-05-29")  # the first of T+1
+    assert told["2024-07-03"] == ("0400", "1700", "2024-07-05")  # an early close
+
+
+@pytest.mark.parametrize(
+    ("at", "phase", "until", "market_day"),
+    [
+        ("2024-03-05 03:00", "overnight", "2024-03-05T04:00:00-05:00", True),
+        ("2024-03-05 05:00", "pre", "2024-03-05T09:30:00-05:00", True),
+        ("2024-03-05 09:30", "core", "2024-03-05T16:00:00-05:00", True),
+        ("2024-03-05 16:00", "post", "2024-03-05T20:00:00-05:00", True),
+        ("2024-03-09 12:00", "closed", "2024-03-10T20:00:00-04:00", False),
+    ],
+)
+def test_the_third_version_of_the_clock_knows_the_phase(trader, at, phase, until, market_day):
+    one = trader(at=at)
+    (clock,) = one.api.get("/clock", api_version="v3")["clocks"]
+    assert (clock["phase"], clock["phase_until"], clock["is_market_day"]) == (phase, until, market_day)
+
+
 def test_assets(trader):
     one = trader(raw=False)
     assert [asset.symbol for asset in one.api.get_all_assets()] == ["ACME", "CENT", "FLAT", "LATE", "THIN"]

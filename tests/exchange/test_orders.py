@@ -119,7 +119,7 @@ def test_a_fractional_order_and_a_notional_order(both):
     ],
 )
 def test_times_in_force(trader, force, session_price, status):
-    one = trader()
+    one = trader(at="2024-03-04 19:00")  # from then on the auctions of the next day are open
     accepted = one.api.submit_order(market(force=force))
     one.advance("2024-03-05 16:00")
     order = one.api.get_order_by_id(accepted["id"])
@@ -128,7 +128,7 @@ def test_times_in_force(trader, force, session_price, status):
 
 
 def test_an_opening_order_without_an_open_expires_at_the_open(trader):
-    one = trader()
+    one = trader(at="2024-03-04 19:00")
     accepted = one.api.submit_order(market("FLAT", force="opg"))
     one.advance("2024-03-05 09:30")
     assert one.api.get_order_by_id(accepted["id"])["status"] == "expired"
@@ -333,7 +333,7 @@ class TestRefusals:
             ({"type": "stop"}, 40010001),
             ({"limit_price": "90"}, 40010001),
             ({"stop_price": "90"}, 40010001),
-            ({"order_class": "bracket"}, 42210000),
+            ({"order_class": "bracket"}, 40010001),
             ({"qty": "0.5", "time_in_force": "gtc"}, 42210000),
             ({"qty": "0.0000000001"}, 42210000),
             ({"qty": None, "notional": "5.123"}, 42210000),

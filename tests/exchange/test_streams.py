@@ -50,7 +50,7 @@ def test_the_life_of_an_order_that_fills_in_parts(trader, wait_until):
 
 
 def test_models_understand_every_event(trader, wait_until):
-    one = trader()
+    one = trader(at="2024-03-04 19:00")
     with one.listening(raw=False) as messages:
         first = one.api.submit_order(limit(80))
         second = one.api.replace_order_by_id(first["id"], ReplaceOrderRequest(limit_price=81))

@@ -110,7 +110,7 @@ def test_a_disk_that_fails_leaves_no_trace(build, wall, told, monkeypatch):
         def fails(*_):
             raise sqlite3.OperationalError("disk I/O error")
 
-        patch.setattr(Ledger, "save_order", fails)
+        patch.setattr(Ledger, "write", fails)
         with pytest.raises(sqlite3.OperationalError):
             venue.cancel(venue.account("replay"), working)
     assert told == []

@@ -12,8 +12,9 @@ import websockets.sync.server
 
 from workbench.errors import BrokerRefused, ExchangeUnavailable, ParameterError
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker, retry_moment
-from workbench.execution.broker import OrderRequest, Outcome
+from workbench.execution.alpaca import AlpacaBroker
+from workbench.execution.broker import OrderRequest, Outcome, RateSeen
+from workbench.execution.rate_headers import retry_moment
 from workbench.market.order import Side
 
 NOW = dt.datetime(2015, 6, 30, 20, 0, 5, tzinfo=dt.UTC)
@@ -105,7 +106,7 @@ def test_fills_and_orders_are_paged_to_the_end_and_continued(broker, exchange, k
 
 
 def test_orders_are_paged_by_their_time(broker, monkeypatch):
-    monkeypatch.setattr("workbench.execution.alpaca._ORDERS_PAGE", 4)
+    monkeypatch.setattr("workbench.execution.paging.ORDERS_PAGE", 4)
     for number in range(10):
         broker.submit(request(number, type="limit", limit_price=Decimal("0.01")))
     assert len(broker.open_orders()) == 10
@@ -182,7 +183,7 @@ def scripted(*answers):
             self.end_headers()
             self.wfile.write(body.encode())
 
-        do_GET = do_POST = do_DELETE = answer  # noqa: N815 - the names that http.server calls
+        do_GET = do_POST = do_DELETE = do_PATCH = answer  # noqa: N815 - the names that http.server calls
 
         def log_message(self, *_arguments):
             pass
@@ -254,6 +255,63 @@ def test_a_limited_request_says_when_to_come_back():
     with scripted((429, headers, '{"message":"too many requests."}')) as (broker, seen):
         assert broker.submit(request()).retry_at == reset
     assert len(seen) == 1
+
+
+def test_every_response_tells_the_budget_of_requests():
+    reset = NOW + dt.timedelta(seconds=30)
+
+    def headers(left):
+        named = {"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": str(left)}
+        return {**named, "X-RateLimit-Reset": str(int(reset.timestamp()))}
+
+    answers = [
+        (200, headers(9), json.dumps(ORDER)),
+        (204, headers(8), ""),
+        (422, headers(7), '{"code":40010001,"message":"qty is required"}'),
+        (200, {}, json.dumps(ORDER)),
+        (200, headers(6), "[]"),
+    ]
+    with scripted(*answers) as (broker, _):
+        assert broker.rate is None
+        assert broker.submit(request()).rate == RateSeen(200, 9, reset)
+        assert broker.cancel("b1").rate == RateSeen(200, 8, reset)
+        assert broker.submit(request(2)).rate == RateSeen(200, 7, reset)
+        assert broker.submit(request(3)).rate is None, "no header is no word, not an old word"
+        assert broker.rate == RateSeen(200, 7, reset)
+        assert broker.positions() == []
+        assert broker.rate == RateSeen(200, 6, reset)
+
+
+def test_replacing_suspending_and_closing_speak_alpacas_protocol():
+    closed = [
+        {"symbol": "A", "status": 200, "body": ORDER},
+        {"symbol": "B", "status": 403, "body": {"code": 40310000, "message": "insufficient qty"}},
+        {"symbol": "C", "status": 500, "body": {}},
+        {"symbol": "D", "status": 200, "body": None},
+    ]
+    answers = [
+        (200, {}, json.dumps({**ORDER, "id": "b2", "replaces": "b1"})),
+        (200, {}, '{"suspend_trade": true}'),
+        (200, {}, '{"suspend_trade": true, "no_shorting": false}'),
+        (207, {}, json.dumps(closed)),
+        (500, {}, ""),
+    ]
+    with scripted(*answers) as (broker, seen):
+        replaced = broker.replace("b1", client_order_id="wb1-n", qty=Decimal(5), limit_price=Decimal("10.50"))
+        assert (replaced.outcome, replaced.order.id, replaced.order.replaces) == (Outcome.PLACED, "b2", "b1")
+        assert broker.suspend(True).outcome is Outcome.PLACED
+        assert broker.configurations() == {"suspend_trade": True, "no_shorting": False}
+        outcomes = {symbol: reply.outcome for symbol, reply in broker.close_all()}
+        assert outcomes == {
+            "A": Outcome.PLACED,
+            "B": Outcome.REFUSED,
+            "C": Outcome.UNKNOWN,
+            "D": Outcome.UNKNOWN,
+        }
+        with pytest.raises(ExchangeUnavailable):
+            broker.close_all()
+    assert seen[0] == ("PATCH", "/v2/orders/b1", {"client_order_id": "wb1-n", "qty": "5", "limit_price": "10.50"})
+    assert seen[1] == ("PATCH", "/v2/account/configurations", {"suspend_trade": True})
 
 
 def test_moments_to_come_back():

@@ -12,6 +12,7 @@ from workbench.execution.apply import Flag, apply_fill
 from workbench.execution.broker import BrokerEvent, BrokerOrder, fill_of_activity
 from workbench.execution.halts import halted
 from workbench.execution.journal import Journal
+from workbench.execution.transitions import step
 from workbench.market.order import Fill, IntentState, OrderType, OrderWish, Side
 from workbench.store.engine import transaction
 from workbench.store.tables.audit import AuditRow
@@ -239,7 +240,9 @@ def test_what_was_refused_but_lives_is_taken_back_and_cancelled(journal, lease):
 def test_what_was_given_up_is_cancelled_on_sight(journal, lease):
     intent = sending(journal, lease)
     with transaction(journal.engine) as session:
-        session.get(IntentRow, intent.id).state = IntentState.UNKNOWN_EXPIRED.value
+        row = session.get(IntentRow, intent.id)
+        step(session, row, IntentState.UNKNOWN)
+        step(session, row, IntentState.UNKNOWN_EXPIRED)
     assert journal.book_order(order(intent)).state is IntentState.ACKED
     assert journal.intent(intent.id).cancel_asked_at is not None
     assert journal.due(lease)[0].kind == "cancel"

@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from workbench.errors import LeaseLost, StoreError
 from workbench.execution.broker import BrokerOrder
 from workbench.execution.halts import clear, halt
-from workbench.execution.intent import load, step
 from workbench.execution.journal import Journal, without_secrets
+from workbench.execution.transitions import load, step
 from workbench.market.order import STEPS, Fill, IntentState, OrderType, OrderWish, Side
 from workbench.store.engine import transaction
 from workbench.store.lease import Lease

@@ -6,9 +6,10 @@ from sqlalchemy import select
 
 from workbench.errors import NoData, ParameterError
 from workbench.execution.broker import BrokerPosition
+from workbench.execution.explained import explained
 from workbench.execution.halts import clear, halt, halted
 from workbench.execution.journal import Journal
-from workbench.execution.positions import annotate, book_of, enriched, explained, sync
+from workbench.execution.positions import annotate, book_of, enriched, sync
 from workbench.market.order import OrderWish, Side
 from workbench.store.engine import transaction
 from workbench.store.schema import new_id

@@ -11,7 +11,7 @@ from workbench.execution.halts import clear, halted
 from workbench.execution.journal import Journal
 from workbench.execution.positions import book_of, enriched
 from workbench.execution.reconcile import PAUSES, reconcile
-from workbench.market.order import Fill, IntentState, OrderWish, Side, client_order_id
+from workbench.market.order import Fill, IntentState, OrderClass, OrderWish, Side, client_order_id
 from workbench.store.engine import transaction
 from workbench.store.lease import Lease
 from workbench.store.tables.execution import (
@@ -411,3 +411,56 @@ def test_a_closed_holding_keeps_its_profit_and_its_end(engine, journal, broker, 
     assert frame.loc["AAPL", "realized"] == 20
     assert frame.loc["AAPL", "closed_at"] == broker.now
     assert frame.loc["AAPL", "strategy"] == "buyer"
+
+
+@pytest.mark.parametrize("case", [(20, "5", "2-for-1 split"), (15, "7", ""), (5, "20", "1-for-2 split")])
+def test_a_drift_that_looks_like_a_split_says_so_and_still_halts(journal, broker, look, case):
+    held, price, says = case
+    broker.fill(broker.place(write(journal)[0]), 10, 10)
+    look("start")
+    look()
+    broker.positions = lambda: [BrokerPosition("AAPL", Decimal(held), Decimal(price), None, None)]
+    drift = next(found for found in look().discrepancies if found.kind == "position_drift")
+    assert ("looks like" in drift.detail) == bool(says)
+    assert says in drift.detail
+    with transaction(journal.engine) as session:
+        assert "AAPL" in halted(session, "paper")
+
+
+def test_the_exits_of_a_bracket_are_found_through_it_and_are_not_foreign(journal, broker, look):
+    (intent,) = journal.write(
+        [dataclasses.replace(wish(), order_class=OrderClass.BRACKET, take_profit_price=Decimal(12))],
+        bot="bot",
+        session=DAY,
+    )
+    lease = Lease.acquire(journal.engine, "account:paper", "me")
+    journal.mark_sending(journal.next(lease), lease)
+    profit = broker.foreign("AAPL", 10, id="tp", side=Side.SELL, type="limit", limit_price=Decimal(12))
+    broker.place(intent.intent, legs=(profit,), order_class="bracket")
+    seen = kinds(look("start"))
+    assert ("leg_missing_here", "inserted") in seen
+    assert "foreign_order" not in {kind for kind, _ in seen}
+    assert {one.role for one in journal.intents()} == {"", "take_profit"}
+    assert look().clean
+    broker.end(profit, "canceled")
+    assert kinds(look()) == [("order_closed", "closed")]
+
+
+def test_options_move_a_hundred_times_their_price(journal, broker, look):
+    call = "AAPL150717C00100000"
+    look("start")
+    (intent,) = write(journal, wish(call, 2))
+    order, _ = broker.fill(broker.place(intent), 2, "1.50")
+    broker.cash -= Decimal(297)  # the contract counts a hundred shares
+    assert order.status == "filled"
+    assert "cash" not in {kind for kind, _ in kinds(look())}
+    assert book_of(journal.engine, "paper").cash == 100_000 - 300
+
+
+def test_many_orders_are_compared_in_parts(journal, broker, look):
+    wishes = [wish(f"S{number:03d}") for number in range(620)]
+    for intent in write(journal, *wishes):
+        broker.place(intent)
+    first = look("start")
+    assert (len(first.discrepancies), first.orders) == (620, 620)
+    assert look().clean

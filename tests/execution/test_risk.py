@@ -93,7 +93,7 @@ def test_bounds_themselves_are_allowed():
         max_orders_per_session=1,
     )
     facts = SessionFacts(now=NOW, priced_at={"AAPL": NOW - at_bound.max_price_age}, buying_power=Decimal(1000))
-    priced = wish(limit_price=Decimal(100), reference_price=Decimal(90))
+    priced = wish(type=OrderType.LIMIT, limit_price=Decimal(100), reference_price=Decimal(90))
     assert check([priced], book=book(), prices=PRICES, limits=at_bound, facts=facts).refusals == ()
 
 
@@ -102,7 +102,7 @@ def test_the_order_of_the_checks_is_the_order_of_the_codes():
     everything = Limits(
         deny=frozenset({"AAPL"}), max_order_qty=Decimal(1), max_order_notional=Decimal(1), max_orders_per_session=0
     )
-    bad = wish(qty="2000", limit_price=Decimal(200))
+    bad = wish(qty="2000", type=OrderType.LIMIT, limit_price=Decimal(200))
     halted = SessionFacts(halted={"*": "x", "AAPL": "y"}, buying_power=Decimal(1))
     steps = [
         (everything, halted),

@@ -6,12 +6,16 @@ import pytest
 from sqlalchemy import select
 
 from workbench.errors import NoData, ParameterError
-from workbench.execution.halts import clear, halt
+from workbench.execution import marks
+from workbench.execution.halts import clear, halt, standing
 from workbench.execution.journal import Journal
 from workbench.execution.limits import Limits
-from workbench.execution.trading import propose
+from workbench.execution.trading import place, propose
+from workbench.execution.trading_state import change
+from workbench.execution.withdraw import withdraw
 from workbench.market.book import Book, Position
-from workbench.market.order import IntentState, Side
+from workbench.market.order import IntentState, OrderWish, Side
+from workbench.market.trading_state import TradingState
 from workbench.store.engine import transaction
 from workbench.store.schema import new_id
 from workbench.store.tables.arena import DecisionRow, EvidencePackRow
@@ -208,3 +212,113 @@ def test_two_notebooks_at_once_write_one_proposal(engine, journal):
     assert errors == []
     assert len(rows(engine, IntentRow)) == 1
     assert sorted(len(one.written) for one in done) == [0, 0, 0, 0, 0, 1]
+
+
+# --- placing wishes
+
+
+def wish(symbol="AAPL", qty=10, side=Side.BUY, **more):
+    return OrderWish(symbol, side, Decimal(qty), reference_price=Decimal(str(PRICES[symbol])), **more)
+
+
+def placed(journal, *wishes, bot="bot", **more):
+    return place(journal, wishes, bot=bot, session=DAY, prices=PRICES, **{"book": CASH, **more})
+
+
+def test_wishes_are_checked_and_written_in_one_go(engine, journal):
+    done = placed(journal, wish(), wish("MSFT", 10_000_000), generation=3)
+    assert [(i.symbol, i.qty, i.generation, i.state) for i in done.written] == [("AAPL", 10, 3, IntentState.INTENT)]
+    assert [row["code"] for row in done.refusals] == ["order_qty"]
+    assert len(rows(engine, OutboxRow)) == 1
+    assert [(row.symbol, row.generation, row.code) for row in rows(engine, RiskRefusalRow)] == [
+        ("MSFT", 3, "order_qty")
+    ]
+
+
+def test_placing_again_writes_nothing_twice_and_what_is_new_is_written(engine, journal):
+    first = placed(journal, wish())
+    again = placed(journal, wish(qty=99), wish("MSFT"))
+    assert again.existed == first.written
+    assert [(i.symbol, i.qty) for i in again.written] == [("MSFT", 10)]
+    assert len(rows(engine, IntentRow)) == 2
+
+
+def test_each_decision_of_a_bot_keeps_its_own_refusals(engine, journal):
+    for generation in range(3):
+        placed(journal, wish(qty=10_000_000), generation=generation)
+    placed(journal, wish(qty=10_000_000), generation=1)
+    assert sorted(row.generation for row in rows(engine, RiskRefusalRow)) == [0, 1, 2]
+
+
+def test_a_refusal_carries_its_numbers_and_its_limit(engine, journal):
+    placed(journal, wish(qty=11), limits=Limits(max_order_qty=Decimal(10)))
+    (row,) = rows(engine, RiskRefusalRow)
+    assert (row.numbers["qty"], row.numbers["max"], row.numbers["limit"]) == (11, 10, "max_order_qty")
+
+
+def test_a_halted_account_writes_nothing_and_says_why(engine, journal, tmp_path):
+    change(engine, "a", TradingState.HALTED, reason="x", home=tmp_path)
+    assert [row["code"] for row in placed(journal, wish()).refusals] == ["trading_halted"]
+    assert [row["code"] for row in propose_all(journal).refusals] == ["trading_halted"]
+    assert rows(engine, IntentRow) == []
+    held = Book(Decimal(0), {"AAPL": Position("AAPL", Decimal(10), Decimal(50))})
+    assert placed(journal, wish(side=Side.SELL), bot="kill", book=held).written
+
+
+def propose_all(journal):
+    return propose(journal, {"AAPL": 0.5}, bot="weights", session=DAY, prices=PRICES, book=CASH)
+
+
+def test_orders_and_repeated_wishes_of_the_last_minute_count(journal):
+    limits = Limits(max_orders_per_minute=2, one_order_per_symbol=False)
+    assert placed(journal, wish(), wish("MSFT"), limits=limits).written
+    assert [row["code"] for row in placed(journal, wish("XOM"), limits=limits).refusals] == ["orders_per_minute"]
+    window = Limits(duplicate_window=dt.timedelta(seconds=60), one_order_per_symbol=False)
+    repeated = placed(journal, wish(), generation=1, limits=window)
+    assert [row["code"] for row in repeated.refusals] == ["duplicate_intent"]
+    assert placed(journal, wish(), generation=1, limits=window, bot="other").written
+
+
+def test_the_equity_and_the_hours_are_asked_for_where_a_limit_needs_them(engine, journal):
+    bounded = Limits(max_daily_loss=Decimal("0.03"))
+    assert [row["code"] for row in placed(journal, wish(), limits=bounded).refusals] == ["no_equity"]
+    for equity in (100, 96):
+        with transaction(engine) as session:
+            marks.record(session, "a", Decimal(equity), AS_OF)
+    assert [row["code"] for row in placed(journal, wish(), limits=bounded, generation=1).refusals] == ["daily_loss"]
+    loose = Limits(max_daily_loss=Decimal("0.05"))
+    closed = placed(journal, wish(), limits=loose, generation=2, as_of=AS_OF, venue="XNYS")
+    assert [row["code"] for row in closed.refusals] == ["outside_hours"]
+    noon = AS_OF.replace(hour=16)
+    assert placed(journal, wish(), limits=loose, generation=3, as_of=noon, venue="XNYS").written
+
+
+def test_the_budget_of_a_bot_counts_what_it_has_on_order(journal):
+    limits = Limits(bot_budget=Decimal(2000), one_order_per_symbol=False)
+    assert placed(journal, wish(qty=15), limits=limits).written
+    assert [row["code"] for row in placed(journal, wish(qty=6), generation=1, limits=limits).refusals] == ["bot_budget"]
+    assert placed(journal, wish(qty=5), generation=2, limits=limits).written
+    assert placed(journal, wish(qty=20), bot="other", limits=limits).written
+
+
+def test_cancels_are_bounded_and_the_rest_is_refused_and_recorded(engine, journal):
+    done = placed(journal, wish(), wish("MSFT"), wish("XOM"))
+    limits = Limits(max_cancels_per_minute=2)
+    went = withdraw(journal, done.written, bot="bot", session=DAY, limits=limits)
+    assert [intent.state for intent in went.asked] == [IntentState.CANCELED] * 2
+    assert [row["code"] for row in went.refusals] == ["cancels_per_minute"]
+    (row,) = rows(engine, RiskRefusalRow)
+    assert (row.code, row.numbers["cancels"], row.numbers["max"]) == ("cancels_per_minute", 3, 2)
+    again = withdraw(journal, went.asked, bot="bot", session=DAY, limits=limits)
+    assert again.refusals == ()  # what is over counts for nothing
+    assert withdraw(journal, done.written, bot="bot", session=DAY).refusals == ()
+
+
+def test_standing_halts_are_listed(engine):
+    with transaction(engine) as session:
+        halt(session, "a", "AAPL", reason="drift")
+        halt(session, "b", reason="keys")
+    clear(engine, "b", reason="new keys")
+    assert [(row["account"], row["symbol"], row["reason"]) for row in standing(engine)] == [("a", "AAPL", "drift")]
+    assert standing(engine, "b") == []
+    assert standing(engine, "a")[0]["since"].tzinfo is not None

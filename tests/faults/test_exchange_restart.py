@@ -25,6 +25,7 @@ with warnings.catch_warnings():
     from alpaca.trading.client import TradingClient
 
 KILLS = 20
+FAMILY_KILLS = 10
 SYMBOLS = ["SYN01", "SYN02", "SYN03"]
 OPENED = "2020-06-30T20:00:00Z"
 
@@ -240,4 +241,98 @@ def test_twenty_kills_under_load_lose_nothing_and_invent_nothing(exchange):
     assert len(fills) > KILLS
     assert {order["id"]: Decimal(order["filled_qty"]) for order in orders if Decimal(order["filled_qty"])} == filled
     assert {position["symbol"]: Decimal(position["qty"]) for position in positions} == held
+    assert Decimal(account["cash"]) == cash.quantize(Decimal("0.01"))
+
+
+class Families(Load):
+    """The same with brackets, whose stop-loss fires at once, and with replaces; the clock goes on meanwhile."""
+
+    def __init__(self):
+        super().__init__()
+        self.replaced: dict[str, str] = {}  # old id → new id, as it was answered
+        self.exits: dict[str, set[str]] = {}  # entry id → ids of its exits, as it was answered
+
+    def _place(self, url, keys, prefix):
+        dice = random.Random(prefix)
+        api = TradingClient(keys["key_id"], keys["secret_key"], raw_data=True, url_override=url)
+        api._retry = 0
+        with contextlib.closing(api._session), contextlib.suppress(requests.RequestException):
+            for number in range(100_000):
+                name = f"{prefix}n{number}"
+                self.attempted |= {name, f"{name}-again"}
+                body = {"symbol": dice.choice(SYMBOLS), "side": "buy", "type": "limit", "time_in_force": "gtc"}
+                if number % 2:
+                    # Fills at the next open, whatever that is; from then on every price is below the stop.
+                    body |= {"qty": "2", "limit_price": "10000", "order_class": "bracket", "client_order_id": name}
+                    body |= {"take_profit": {"limit_price": "20000"}, "stop_loss": {"stop_price": "9999"}}
+                else:
+                    body |= {"qty": "1", "limit_price": "1", "client_order_id": name}
+                try:
+                    order = api.post("/orders", body)
+                    self.acked[name] = order["id"]
+                    if number % 2:
+                        self.exits[order["id"]] = {leg["id"] for leg in order["legs"]}
+                    else:
+                        change = {"limit_price": "2", "client_order_id": f"{name}-again"}
+                        new = api.patch(f"/orders/{order['id']}", change)
+                        self.replaced[order["id"]] = new["id"]
+                except APIError as error:
+                    self.unexpected.append(str(error))
+                    return
+
+
+def test_kills_among_brackets_and_replaces(exchange):
+    exchange.begin()
+    keys = requests.post(
+        f"{exchange.url}/sim/accounts", json={"name": "victim", "cash": "1000000000", "at": OPENED}, timeout=20
+    ).json()
+    load, dice = Families(), random.Random(11)
+    for number in range(FAMILY_KILLS):
+        load.round(
+            exchange.url, keys, number, kill=exchange.kill, acks=dice.randint(4, 30), pause=dice.uniform(0, 0.02)
+        )
+        if number < FAMILY_KILLS - 1:
+            exchange.begin()
+    exchange.begin_the_last()
+    assert load.unexpected == []
+
+    api = TradingClient(keys["key_id"], keys["secret_key"], raw_data=True, url_override=exchange.url)
+    with contextlib.closing(api._session):
+        # From here on nobody places anything: after two more days every bracket that filled is out again.
+        clock = requests.get(f"{exchange.url}/sim/accounts/victim", timeout=20).json()["clock"]
+        later = dt.datetime.fromisoformat(clock) + dt.timedelta(days=5)
+        requests.post(f"{exchange.url}/sim/accounts/victim/advance", json={"to": later.isoformat()}, timeout=20)
+        orders, fills = everything(api)
+        account, positions = api.get_account(), api.get_all_positions()
+        nested = {}
+        for entry in (order for order in orders if order["order_class"] == "bracket" and order["type"] == "limit"):
+            if Decimal(entry["limit_price"]) == 10_000:
+                nested[entry["id"]] = api.get(f"/orders/{entry['id']}", {"nested": True})["legs"]
+
+    by_id = {order["id"]: order for order in orders}
+    assert len(by_id) == len(orders) == len({order["client_order_id"] for order in orders}), "an order is there twice"
+    exits = {leg["id"] for legs in nested.values() for leg in legs}
+    asked = {order["client_order_id"]: order["id"] for order in orders if order["id"] not in exits}
+    assert {name for name, order_id in load.acked.items() if asked.get(name) != order_id} == set(), "accepted and gone"
+    assert set(asked) <= load.attempted, "never asked for"
+    # Every entry has its two exits and nothing else has any; those that were told are those that are there.
+    assert all(len(legs) == 2 for legs in nested.values())
+    assert {order_id: {leg["id"] for leg in nested[order_id]} for order_id in load.exits} == load.exits
+    # A replace is done wholly or not at all.
+    for old, new in load.replaced.items():
+        assert (by_id[old]["status"], by_id[old]["replaced_by"], by_id[new]["replaces"]) == ("replaced", new, old)
+    assert {order["id"] for order in orders if order["status"] == "replaced"} == {
+        order["replaces"] for order in orders if order["replaces"]
+    }
+    assert len(load.replaced) > FAMILY_KILLS
+    assert len(load.exits) > FAMILY_KILLS
+    # All entries have filled, so have their stops, and the targets went with them.
+    for entry, legs in nested.items():
+        ends = {leg["type"]: (leg["status"], leg["filled_qty"]) for leg in legs}
+        assert by_id[entry]["status"] == "filled"
+        assert ends == {"limit": ("canceled", "0"), "stop": ("filled", "2")}
+    assert positions == []
+    cash = Decimal(1_000_000_000)
+    for fill in fills:
+        cash -= (1 if fill["side"] == "buy" else -1) * Decimal(fill["qty"]) * Decimal(fill["price"])
     assert Decimal(account["cash"]) == cash.quantize(Decimal("0.01"))

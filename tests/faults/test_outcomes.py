@@ -10,6 +10,7 @@ import pytest
 from workbench.exchange import embedded
 from workbench.execution.alpaca import AlpacaBroker
 from workbench.execution.journal import Journal
+from workbench.execution.reconcile import reconcile
 from workbench.execution.submit import Pace, drain, pump
 from workbench.market.order import IntentState, OrderWish, Side
 from workbench.store.lease import Lease
@@ -65,9 +66,11 @@ def at_exchange(broker):
         ("504-before-accept", IntentState.UNKNOWN, 2),
         ("504-after-accept", IntentState.UNKNOWN, 1),
         ("500-html", IntentState.UNKNOWN, 2),
+        ("502-html", IntentState.UNKNOWN, 2),
         ("reset-before", IntentState.UNKNOWN, 2),
         ("reset-after", IntentState.UNKNOWN, 1),
         ("hang", IntentState.UNKNOWN, 1),
+        ("slow", IntentState.UNKNOWN, 1),
         ("429", IntentState.INTENT, 2),
         ("unknown-status", IntentState.ACKED, 1),
     ],
@@ -153,7 +156,7 @@ def test_what_arrives_after_it_was_given_up_is_cancelled_on_sight(desk, exchange
 def test_through_a_storm_of_faults_every_order_is_placed_once(desk, exchange):
     journal, broker, lease, posts = desk
     intents = write(journal, 60)
-    for kind in ("504-before-accept", "504-after-accept", "500-html", "reset-before", "reset-after", "unknown-status"):
+    for kind in ("504-before-accept", "504-after-accept", "502-html", "reset-before", "reset-after", "unknown-status"):
         embedded.add_fault(exchange.url, kind=kind, probability=0.12)
     embedded.add_fault(exchange.url, kind="500-html", probability=0.3, path="GET /v2/orders*")
     assert drain(journal, broker, lease, pace=QUICK, timeout=30)
@@ -163,8 +166,8 @@ def test_through_a_storm_of_faults_every_order_is_placed_once(desk, exchange):
     assert len(posts) > 60  # the storm was one
 
 
-@pytest.mark.parametrize("kind", ["duplicate-events", "drop-events"])
-def test_a_stream_that_doubles_or_drops_leaves_the_right_fills(desk, exchange, kind):
+@pytest.mark.parametrize("kind", ["duplicate-events", "drop-events", "reorder-events", "disconnect"])
+def test_a_stream_that_doubles_drops_reorders_or_breaks_leaves_the_right_fills(desk, exchange, kind):
     journal, broker, lease, _posts = desk
     intents = write(journal, 10)
     errors, connected = [], []
@@ -173,7 +176,8 @@ def test_a_stream_that_doubles_or_drops_leaves_the_right_fills(desk, exchange, k
         end = time.monotonic() + 10
         while not connected and time.monotonic() < end:
             time.sleep(0.01)
-        embedded.add_fault(exchange.url, kind=kind, probability=0.5)
+        gap = {"seconds": 0.05} if kind == "disconnect" else {}
+        embedded.add_fault(exchange.url, kind=kind, probability=0.5, **gap)
         assert drain(journal, broker, lease, pace=QUICK, timeout=10)
         to = dt.datetime(2015, 7, 1, 20, tzinfo=dt.UTC)
         assert embedded.advance(exchange.url, name=journal.account, to=to).fills == 10
@@ -189,5 +193,19 @@ def test_a_stream_that_doubles_or_drops_leaves_the_right_fills(desk, exchange, k
     assert sorted(fill.client_order_id for fill in fills) == sorted(intent.client_order_id for intent in intents)
     spent = sum(fill.qty * fill.price for fill in fills)
     assert broker.account().cash == (Decimal(10) ** 9 - spent).quantize(Decimal("0.01"))
+    held = {position.symbol: position.qty for position in broker.positions()}
+    assert {symbol: position.qty for symbol, position in journal.book().positions.items()} == held
+
+
+def test_a_skewed_clock_changes_nothing_that_is_booked(desk, exchange):
+    journal, broker, lease, posts = desk
+    intents = write(journal, 6)
+    embedded.add_fault(exchange.url, text="clock-skew:0.5@-90s")
+    assert drain(journal, broker, lease, pace=QUICK, timeout=10)
+    embedded.advance(exchange.url, name=journal.account, to=dt.datetime(2015, 7, 1, 20, tzinfo=dt.UTC))
+    for occasion in ("start", "periodic"):
+        reconcile(journal, broker, occasion, lease=lease)
+    assert len(posts) == len(intents)
+    assert {intent.state for intent in journal.intents()} == {IntentState.FILLED}
     held = {position.symbol: position.qty for position in broker.positions()}
     assert {symbol: position.qty for symbol, position in journal.book().positions.items()} == held

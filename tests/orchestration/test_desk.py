@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import datetime as dt
 import itertools
@@ -14,8 +15,16 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import select
 
-from workbench.errors import ExchangeUnavailable, ExecutionError, LeaseLost, OutcomeUnknown, SettingsError
+from workbench.errors import (
+    ExchangeUnavailable,
+    ExecutionError,
+    LeaseLost,
+    NoData,
+    OutcomeUnknown,
+    SettingsError,
+)
 from workbench.exchange import embedded
+from workbench.execution import kill_file, marks, trading_state
 from workbench.execution.broker import (
     BrokerAccount,
     BrokerClock,
@@ -28,11 +37,14 @@ from workbench.execution.broker import (
 from workbench.execution.halts import halt
 from workbench.execution.journal import Journal
 from workbench.market.order import Fill, IntentState, OrderWish, Side
+from workbench.market.trading_state import TradingState
 from workbench.orchestration import desk, desk_main, desk_state
 from workbench.orchestration.desk_process import BLIND_SECONDS, Desk
 from workbench.orchestration.desk_state import DeskState
+from workbench.orchestration.startup import STEPS
 from workbench.settings import Settings
 from workbench.store.engine import transaction
+from workbench.store.event_log import EventLog
 from workbench.store.tables.audit import AuditRow
 from workbench.store.tables.execution import FillRow, ReconciliationRow
 from workbench.trace import tracing
@@ -479,6 +491,219 @@ def test_waiting_says_why_it_ends(workspace):
     one.close()
 
 
+# --- the start and the end, step by step
+
+
+class Bots:
+    """Bots that write down what is asked of them; `wants` is when they ask to be called again."""
+
+    def __init__(self, order=None):
+        self.order = [] if order is None else order
+        self.wants = None
+        self.errors = {}
+
+    def __call__(self, journal):
+        self.journal = journal
+        return self
+
+    def _do(self, what):
+        self.order.append(what)
+        if what in self.errors:
+            raise self.errors[what]
+
+    def warm_up(self, now):
+        self._do("warm up")
+        return 2
+
+    def start(self):
+        self._do("start")
+        return 2
+
+    def step(self, now):
+        self._do("step")
+        self.now = now
+        return self.wants
+
+    def close(self):
+        self._do("close")
+
+
+def events_of(engine, *kinds):
+    with contextlib.closing(EventLog(engine)) as log:
+        return [one.event for one in log.read(kinds=kinds)]
+
+
+def test_a_start_is_reported_step_by_step_and_the_end_in_reverse(engine, made):
+    bots = Bots()
+    one = made(bots=bots, venue="XNYS")
+    one.start()
+    report = state(engine).startup
+    assert [(step.step, step.state) for step in report.steps] == [(name, "done") for name in STEPS[2:]]
+    assert "2 at work" in str(report)
+    assert "XNYS is after" in str(report)
+    assert bots.order == ["warm up", "start"]
+    one.close()
+    told = [(event.step, event.state) for event in events_of(engine, "DeskStepDone")]
+    assert told == [
+        *((name, "done") for name in STEPS[2:]),
+        ("bots", "closed"),
+        ("engine", "closed"),
+        ("streams", "closed"),
+    ]
+    states = [(event.before, event.after) for event in events_of(engine, "DeskStatusChanged")]
+    assert states == [("", "starting"), ("starting", "ready"), ("ready", "stopping"), ("stopping", "stopped")]
+    with transaction(engine) as session:
+        rows = session.scalars(select(AuditRow).where(AuditRow.entity == "desk").order_by(AuditRow.happened)).all()
+        assert [row.action for row in rows] == ["starting", "ready", "stopping", "stopped"]
+
+
+@pytest.mark.parametrize("what", ["warm up", "start"])
+def test_a_step_that_fails_closes_what_was_started_and_says_why(engine, broker, made, what):
+    bots = Bots()
+    bots.errors[what] = NoData("no bars of AAPL.", remedy="look at the source.")
+    one = made(bots=bots)
+    with pytest.raises(NoData) as caught:
+        one.start()
+    step = {"warm up": "history", "start": "bots"}[what]
+    assert caught.value.__notes__ == [f"in step {STEPS.index(step) + 1}/8 of the start, {step}"]
+    now = state(engine)
+    assert (now.alive, now.state, now.detail) == (False, DeskState.FAILED, "no bars of AAPL.")
+    assert (now.startup.failed.step, now.startup.failed.remedy) == (step, "look at the source.")
+    assert (broker.handle.connected, broker.closed) == (False, 1)
+    one.fail("again")  # harmless
+    assert broker.closed == 1
+    successor = made()
+    successor.start()
+
+
+def test_a_check_goes_through_the_start_and_trades_nothing(engine, journal, broker, made):
+    (intent,) = write(journal)
+    bots = Bots()
+    one = made(bots=bots, venue="XNYS")
+    one.start(check=True)
+    one.close()
+    assert bots.order == ["warm up"]
+    assert broker.posts == []
+    assert journal.intent(intent.id).state is IntentState.INTENT
+    assert occasions(engine) == ["start", "connect", "close"]
+    assert state(engine).startup.complete
+    assert [step.state for step in state(engine).startup.steps[-2:]] == ["skipped", "skipped"]
+
+
+def test_bots_get_their_turns_at_the_markets_time_and_end_before_the_last_look(broker, clock, made):
+    bots = Bots()
+    one = made(bots=bots)
+    one.start()
+    one.step()
+    assert bots.now == NOW
+    one.step()
+    assert bots.order.count("step") == 1  # nothing is due before a second has passed
+    clock.now += 1
+    bots.wants = NOW
+    one.step()
+    one.step()
+    assert bots.order.count("step") == 3  # they asked to go on at once
+    bots.order = broker.order_of_ends = []
+    close = broker.handle.close
+    broker.handle.close = lambda: (bots.order.append("stream closed"), close())
+    one.close()
+    assert bots.order == ["close", "stream closed"]
+
+
+def test_what_goes_wrong_in_the_bots_does_not_stop_the_orders(journal, broker, clock, made):
+    bots = Bots()
+    one = made(bots=bots)
+    one.start()
+    bots.errors["step"] = RuntimeError("a strategy that nobody tested")
+    (intent,) = write(journal)
+    one.step()
+    assert broker.posts == [intent.client_order_id]
+    one.step()
+    assert one.counters.bots_failed == 1
+    bots.errors["step"] = LeaseLost("another desk has it")
+    clock.now += 5
+    with pytest.raises(LeaseLost):
+        one.step()
+
+
+def test_the_book_is_compared_when_the_session_closes_and_everybody_is_told(engine, broker, clock, made):
+    moment = [NOW - dt.timedelta(hours=1)]
+    broker.clock = lambda: BrokerClock(moment[0], True, None, None)
+    bots = Bots()
+    one = made(venue="XNYS", bots=bots)
+    one.start()
+    assert (state(engine).phase, state(engine).phase_until) == ("regular", NOW)
+    one.step()
+    before = occasions(engine)
+    moment[0] = NOW
+    clock.now += 5
+    one.step()
+    assert occasions(engine)[len(before) :] == ["session close"]
+    assert bots.now == NOW
+    (first, second) = events_of(engine, "MarketPhaseChanged")
+    assert (first.before, first.after) == ("", "regular")
+    assert (second.venue, second.before, second.after, second.at) == ("XNYS", "regular", "after", NOW)
+    assert state(engine).phase == "after"
+    clock.now += 5
+    one.step()
+    assert len(events_of(engine, "MarketPhaseChanged")) == 2
+
+
+def test_a_heartbeat_carries_what_was_done_and_how_long_turns_take(engine, journal, broker, clock, made):
+    one = made()
+    one.start()
+    (intent,) = write(journal)
+    broker.replies = ["lost after"]
+    one.step()
+    broker.fill(intent.client_order_id)
+    one.step()
+    clock.now += 10
+    one.step()
+    found = state(engine).counters
+    assert (found.sent, found.unknown, found.events, found.turns) == (1, 1, 1, 2)
+    assert found.reconciliations == 2
+    assert found.loop_max == 0.0  # the clock of this test stands while a desk works
+    beaten = state(engine).heartbeat_at
+    one.step()
+    assert state(engine).heartbeat_at == beaten  # not in every turn
+
+
+def test_equity_is_marked_after_every_comparison(engine, broker, clock, made):
+    one = made(venue="XNYS")
+    one.start()
+    broker.cash -= 400
+    clock.now += 46
+    one.step()
+    with transaction(engine) as session:
+        equity = marks.equity_of(session, "paper")
+    assert (equity.start, equity.newest) == (Decimal(100_000), Decimal(99_600))
+
+
+def test_another_trading_state_is_noticed_in_the_next_turn(engine, journal, broker, made, caplog):
+    one = made()
+    one.start()
+    trading_state.change(engine, "paper", TradingState.HALTED, reason="enough", who="me")
+    (intent,) = write(journal)
+    one.step()
+    assert broker.posts == []
+    assert journal.intent(intent.id).state is IntentState.INTENT
+    said = [json.loads(line) for line in caplog.messages if "the trading state has changed" in line]
+    assert [(one["before"], one["after"]) for one in said] == [("active", "halted")]
+    (event,) = events_of(engine, "TradingStateChanged")  # of whoever changed it, not of the desk too
+    assert (event.after, event.who) == ("halted", "me")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # its folder holds the kill file
+def test_a_kill_that_only_the_file_tells_is_published_by_the_desk(engine, made, tmp_path):
+    one = made()
+    one.start()
+    kill_file.write(tmp_path / "home", "paper", TradingState.HALTED, reason="no database", who="me")
+    one.step()
+    one.step()
+    (event,) = events_of(engine, "TradingStateChanged")
+    assert (event.before, event.after, event.reason, event.who) == ("active", "halted", "no database", "me")
+
+
 # --- the process
 
 
@@ -532,6 +757,35 @@ def test_a_process_of_the_desk_ends_with_its_parent_and_a_second_one_is_told_who
     while handle.status().alive and time.monotonic() < deadline:
         time.sleep(0.05)
     assert handle.status().state is DeskState.STOPPED
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
+def test_a_check_of_a_process_prints_the_steps_and_finds_the_keys_at_the_local_exchange(workspace, exchange, keys):
+    found = subprocess.run(
+        command(workspace, keys.name, "--check"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "WORKBENCH_EXCHANGE_URL": exchange.url},
+    )
+    assert found.returncode == 0, found.stderr
+    lines = found.stdout.splitlines()
+    assert [line.split()[2] for line in lines[1:9]] == list(STEPS)
+    assert [line.split()[0] for line in lines[1:9]] == ["✔"] * 6 + ["–"] * 2
+    assert f"keys from the local exchange at {exchange.url}" in found.stdout
+    assert keys.secret_key not in found.stdout + found.stderr
+    assert desk.status(workspace, keys.name).state is DeskState.STOPPED
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
+def test_a_start_without_an_exchange_says_which_step_failed(workspace):
+    found = subprocess.run(command(workspace, "nobody"), capture_output=True, text=True, timeout=120, check=False)
+    assert found.returncode == desk_main.FAILED
+    assert "✔ 1/8 configuration" in found.stderr
+    assert "✘ 2/8 credentials" in found.stderr
+    assert "What to do: start the exchange" in found.stderr
+    assert '"closed"' in found.stderr
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from workbench.bench.research import Research
+from workbench.bench.accounts import Accounts
 from workbench.settings import Settings
 from workbench.store.workspace import Workspace
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Bench", "open_bench", "sweep"]
 
 
-class Bench(Research):
-    """What one machine can be asked: the verbs of the trading day and those of research."""
+class Bench(Accounts):
+    """What one machine can be asked: the verbs of the trading day, of research and of accounts."""
 
 
 def open_bench(**overrides: Any) -> Bench:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.cli import bots, research, trading
 from workbench.cli.opening import home_option, named, opened, project_option, settings_of, state_of
 from workbench.cli.printing import show
-from workbench.cli.research import COMMANDS
 from workbench.errors import PipelineError, WorkbenchError
 
 if TYPE_CHECKING:
@@ -148,10 +148,26 @@ def lab(*, jupyter: tuple[str, ...], home: Path | None, project: Path | None) ->
 @click.option("--port", default=0, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
 @click.option("--source", default="bundled", show_default=True, help="Source of prices: bundled or synthetic.")
 @click.option("--seed", default=7, show_default=True, help="Seed of a synthetic source.")
-@click.option("--stop", is_flag=True, help="Stop the one that is running.")
+@click.option("--timeframe", default="1d", show_default=True, help="Bars it steps by: 1d, 1h, 15m, 5m or 1m.")
+@click.option("--rate-limit", default=0, show_default=True, help="Requests per minute and key; 0 is off.")
+@click.option("--fault", "faults", multiple=True, metavar="TEXT", help="A bad day, e.g. 504-after-accept:0.1, hang:2x.")
+@click.option("--stop", is_flag=True, help="Stop those that are running.")
 @home_option
-def exchange(*, port: int, source: str, seed: int, stop: bool, home: Path | None) -> None:
-    """Run the local exchange, which speaks Alpaca's protocol, until Ctrl-C."""
+def exchange(
+    *,
+    port: int,
+    source: str,
+    seed: int,
+    timeframe: str,
+    rate_limit: int,
+    faults: tuple[str, ...],
+    stop: bool,
+    home: Path | None,
+) -> None:
+    """Run the local exchange, which speaks Alpaca's protocol, until Ctrl-C.
+
+    With --fault it has a bad day; where one runs already, the faults are switched on there.
+    """
     from workbench.exchange import embedded
     from workbench.orchestration.hosting import exchange_folder
 
@@ -159,19 +175,23 @@ def exchange(*, port: int, source: str, seed: int, stop: bool, home: Path | None
     if stop:
         click.echo(f"{embedded.stop(folder)} stopped." if folder.exists() else "none was running.")
         return
-    running = embedded.running(folder, source=source, seed=seed)
+    running = embedded.running(folder, source=source, seed=seed, timeframe=timeframe)
     if running is not None:
         click.echo(f"already running at {running.url} (process {running.pid}); --stop ends it.")
+        for fault in faults:
+            embedded.add_fault(running.url, text=fault)
+            click.echo(f"from now on: {fault}")
         return
     from workbench.exchange.__main__ import main as serve
     from workbench.exchange.embedded import stem_of
 
     folder.mkdir(parents=True, exist_ok=True)
-    address = folder / f"{stem_of(source, seed)}.json"
+    address = folder / f"{stem_of(source, seed, timeframe)}.json"
     address.unlink(missing_ok=True)
     click.echo(f"the address is written to {address} once it listens; Ctrl-C ends it.")
     arguments = ["--port", str(port), "--db", str(address.with_suffix(".db")), "--ready-file", str(address)]
-    code = serve([*arguments, "--source", source, "--seed", str(seed)])
+    arguments += ["--source", source, "--seed", str(seed), "--timeframe", timeframe, "--rate-limit", str(rate_limit)]
+    code = serve([*arguments, *(part for fault in faults for part in ("--fault", fault))])
     if code:
         raise click.exceptions.Exit(code)
 
@@ -268,5 +288,5 @@ def _in_short(summary: RunSummary) -> str:
     )
 
 
-for command in COMMANDS:
+for command in (*research.COMMANDS, *trading.COMMANDS, *bots.COMMANDS):
     main.add_command(command)

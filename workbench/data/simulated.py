@@ -14,8 +14,8 @@ How a day is made, from the outside in:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,7 @@ HEADLINES_PER_SESSION: Final = 0.2
 
 # Which stream of random numbers a draw comes from, so that one kind of draw never shifts another.
 PATH, INTRADAY, NEWS = 0, 1, 2
+_BY_SYMBOL: Final = ("volume", "sigma", "own", "headlines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class SimulatedMarket:
         sigma: standard deviation of the logarithmic return from open to close of that day.
         own: the symbol's logarithmic return after the market's part is taken off.
         headlines: how many are published that day.
+        factor: the market's own ε and √h, two columns: what further symbols are drawn on.
     """
 
     seed: int
@@ -62,6 +64,7 @@ class SimulatedMarket:
     sigma: np.ndarray
     own: np.ndarray
     headlines: np.ndarray
+    factor: np.ndarray
 
     def minutes(self, column: int, day: pd.Timestamp, length: int) -> dict[str, np.ndarray]:
         """The bars of every minute of a session of that length: they open, close, peak and bottom with the day."""
@@ -91,10 +94,24 @@ class SimulatedMarket:
 
 def draw(seed: int, symbols: int) -> SimulatedMarket:
     """The market of one seed, for so many symbols."""
+    return _draw(seed, symbols, block=0, factor=None)
+
+
+def widened(market: SimulatedMarket, symbols: int) -> SimulatedMarket:
+    """The same market with so many symbols more on its right; those that were there keep every number."""
+    more = _draw(market.seed, symbols, block=1, factor=market.factor)
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(market, name), getattr(more, name)], axis=1) for name in (*_BY_SYMBOL, *PRICES)
+    }
+    return replace(market, **columns)
+
+
+def _draw(seed: int, symbols: int, *, block: int, factor: np.ndarray | None) -> SimulatedMarket:
     days = pd.date_range(FIRST, LAST, freq="B").as_unit("us")
     shape = (len(days), symbols)
-    # One generator per kind of draw: a new kind, added later, leaves the old ones alone.
-    traits, shocks, inside, traded, written = (np.random.default_rng([seed, PATH, kind]) for kind in range(5))
+    # One generator per kind of draw: a new kind, added later, leaves the old ones alone. So does another block.
+    further = [block] if block else []
+    traits, shocks, inside, traded, written = (np.random.default_rng([seed, PATH, kind, *further]) for kind in range(5))
     beta = traits.uniform(0.6, 1.4, symbols)
     own_sigma = traits.uniform(0.12, 0.27, symbols) / np.sqrt(WEEKDAYS)
     market_sigma = MARKET_VOLATILITY / np.sqrt(WEEKDAYS)
@@ -102,6 +119,8 @@ def draw(seed: int, symbols: int) -> SimulatedMarket:
     usual_volume = traits.lognormal(np.log(2e6), 0.8, symbols)
 
     epsilon, scale = _garch(shocks.standard_t(TAIL, (len(days), 1 + symbols)) * np.sqrt((TAIL - 2) / TAIL))
+    if factor is not None:
+        epsilon[:, 0], scale[:, 0] = factor.T
     own = own_sigma * epsilon[:, 1:]
     returns = MARKET_DRIFT / WEEKDAYS + beta * market_sigma * epsilon[:, :1] + own
     sigma = np.hypot(beta * market_sigma * scale[:, :1], own_sigma * scale[:, 1:])
@@ -126,6 +145,7 @@ def draw(seed: int, symbols: int) -> SimulatedMarket:
         sigma=sigma,
         own=own,
         headlines=written.poisson(HEADLINES_PER_SESSION, shape),
+        factor=np.column_stack([epsilon[:, 0], scale[:, 0]]),
     )
 
 

@@ -7,6 +7,7 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from workbench.exchange.account_rules import DEFAULT_PROFILE
 from workbench.exchange.clock import moment_of, text_of
 from workbench.exchange.intake import MALFORMED, positive, truth
 from workbench.exchange.margin import worth
@@ -35,6 +36,8 @@ class Health(Resource):
                 "label": feed.label,
                 "slippage": plain(self.exchange.venue.rules.slippage),
                 "participation": plain(self.exchange.venue.rules.participation),
+                "rate_limit": self.exchange.rate_limit.per_minute,
+                "struck": dict(self.exchange.faults.struck),
                 "uptime_seconds": round(time.monotonic() - self.exchange.started_at, 3),
             }
         )
@@ -64,8 +67,9 @@ class Accounts(Resource):
             cash=positive(body, "cash") or DEFAULT_CASH,
             at=at,
             clock=kind,
-            multiplier=positive(body, "multiplier") or Decimal(4),
-            shorting=truth(body.get("shorting", True)),
+            profile=str(body.get("profile") or DEFAULT_PROFILE),
+            multiplier=positive(body, "multiplier"),
+            shorting=None if body.get("shorting") is None else truth(body["shorting"]),
         )
         await self.reply(_summary(self.exchange, account) | _keys(account))
 

@@ -14,18 +14,37 @@ import time
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from tornado import httpserver, netutil, web
+from tornado import httpserver, httputil, netutil, web
+from tornado.routing import PathMatches, Rule
 
 from workbench.errors import ExchangeUnavailable
-from workbench.exchange import accounts, admin, marketdata, orders, positions
+from workbench.exchange import (
+    accounts,
+    activities,
+    admin,
+    crypto_data,
+    marketdata,
+    news,
+    option_contracts,
+    options_data,
+    orders,
+    portfolio,
+    positions,
+    stocks,
+    symbols,
+)
 from workbench.exchange.clock import Timeline
-from workbench.exchange.faults import Faults
+from workbench.exchange.crypto import CryptoMarket
+from workbench.exchange.data_hub import DataHub
+from workbench.exchange.data_stream import DataStream
+from workbench.exchange.faults import Faults, parse
 from workbench.exchange.ledger import Durability, Ledger
 from workbench.exchange.market import Feed, Market
 from workbench.exchange.matching import Rules
+from workbench.exchange.newsroom import Newsroom
 from workbench.exchange.resource import Exchange, NotFound, RateLimit, trace_text
 from workbench.exchange.streams import TradeUpdates
 from workbench.exchange.subscribers import Subscribers
@@ -41,7 +60,10 @@ CATCH_UP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How an exchange is run. `port` 0 takes any free one; `rate_limit` per minute and key, 0 is off."""
+    """How an exchange is run. `port` 0 takes any free one; `rate_limit` per minute and key, 0 is off.
+
+    `faults` are switched on from the start, as text; see `workbench.exchange.faults`.
+    """
 
     db: Path
     port: int = 0
@@ -52,20 +74,46 @@ class Options:
     seed: int = 7
     ready_file: Path | None = None
     exit_with_parent: int | None = None
+    faults: tuple[str, ...] = ()
+    spread: Decimal = Decimal(0)
+    queue: Decimal = Decimal(0)
+    partial: Decimal = Decimal(0)
+    latency: dt.timedelta = dt.timedelta()
+
+    @property
+    def rules(self) -> Rules:
+        """The numbers of the fill model."""
+        return Rules(
+            slippage=self.slippage,
+            participation=self.participation,
+            spread=self.spread,
+            queue=self.queue,
+            partial=self.partial,
+            latency=self.latency,
+            seed=self.seed,
+        )
 
 
 def assemble(feed: Feed, options: Options, *, ledger: Ledger, wall: Callable[[], dt.datetime]) -> Exchange:
     """Put the parts of an exchange together."""
     faults = Faults(seed=options.seed)
+    for text in options.faults:
+        faults.add(parse(text))
     subscribers = Subscribers(faults)
+    market = Market(feed, Timeline(feed.venue, feed.timeframe), slippage=options.rules.taking)
+    coins, newsroom = CryptoMarket(seed=options.seed), Newsroom(market)
+    data = DataHub(market, coins, newsroom)
     venue = Venue(
         ledger=ledger,
-        market=Market(feed, Timeline(feed.venue)),
-        rules=Rules(slippage=options.slippage, participation=options.participation),
+        market=market,
+        rules=options.rules,
         publish=subscribers.publish,
         wall=wall,
+        listened=lambda account_id: subscribers.count(account_id) > 0,
+        moved=data.moved,
+        breathe=data.drained,
     )
-    return Exchange(venue, faults, subscribers, RateLimit(options.rate_limit), time.monotonic())
+    return Exchange(venue, faults, subscribers, RateLimit(options.rate_limit), time.monotonic(), coins, newsroom, data)
 
 
 def application(exchange: Exchange) -> web.Application:
@@ -77,26 +125,46 @@ def application(exchange: Exchange) -> web.Application:
             (r"/sim/accounts", admin.Accounts, parts),
             (r"/sim/accounts/([^/]+)", admin.OneAccount, parts),
             (r"/sim/accounts/([^/]+)/advance", admin.Advance, parts),
+            (r"/sim/symbols/([^/]+)", symbols.OneSymbol, parts),
             (r"/sim/faults", admin.FaultSwitch, parts),
             (r"/v2/orders", orders.Orders, parts),
             (r"/v2/orders:by_client_order_id", orders.OrderByClientId, parts),
             (r"/v2/orders/([^/]+)", orders.OneOrder, parts),
             (r"/v2/positions", positions.Positions, parts),
             (r"/v2/positions/([^/]+)", positions.OnePosition, parts),
+            (r"/v2/positions/([^/]+)/exercise", positions.Exercise, parts),
             (r"/v2/account", accounts.AccountItself, parts),
             (r"/v2/account/configurations", accounts.Configurations, parts),
-            (r"/v2/account/activities", accounts.Activities, parts),
-            (r"/v2/account/activities/([^/]+)", accounts.Activities, parts),
-            (r"/v2/account/portfolio/history", accounts.PortfolioHistory, parts),
+            (r"/v2/account/activities", activities.Activities, parts),
+            (r"/v2/account/activities/([^/]+)", activities.Activities, parts),
+            (r"/v2/account/portfolio/history", portfolio.PortfolioHistory, parts),
             (r"/v2/clock", marketdata.ClockResource, parts),
             (r"/v2/calendar", marketdata.CalendarResource, parts),
             (r"/v2/assets", marketdata.Assets, parts),
             (r"/v2/assets/([^/]+)", marketdata.OneAsset, parts),
-            (r"/v2/stocks/bars", marketdata.Bars, parts),
-            (r"/v2/stocks/bars/latest", marketdata.LatestBars, parts),
-            (r"/v2/stocks/trades/latest", marketdata.LatestTrades, parts),
-            (r"/v2/stocks/quotes/latest", marketdata.LatestQuotes, parts),
-            (r"/v2/stocks/snapshots", marketdata.Snapshots, parts),
+            (r"/v3/clock", marketdata.ClocksResource, parts),
+            (r"/v2/stocks/(bars|trades|quotes)", stocks.Rows, parts),
+            (r"/v2/stocks/(bars|trades|quotes)/latest", stocks.Latest, parts),
+            (r"/v2/stocks/snapshots", stocks.Snapshots, parts),
+            (r"/v2/stocks/([^/]+)/(bars|trades|quotes)", stocks.Rows, parts),
+            (r"/v2/stocks/([^/]+)/(bars|trades|quotes)/latest", stocks.Latest, parts),
+            (r"/v2/stocks/([^/]+)/snapshot", stocks.Snapshots, parts),
+            (r"/v2/options/contracts", option_contracts.Contracts, parts),
+            (r"/v2/options/contracts/([^/]+)", option_contracts.OneContract, parts),
+            (r"/v1beta1/options/(bars|trades)", options_data.OptionRows, parts),
+            (r"/v1beta1/options/(quotes|trades)/latest", options_data.OptionLatest, parts),
+            (r"/v1beta1/options/snapshots", options_data.OptionSnapshots, parts),
+            (r"/v1beta1/options/snapshots/([^/]+)", options_data.OptionChain, parts),
+            (r"/v1beta1/options/meta/exchanges", options_data.OptionExchanges, parts),
+            (r"/v1beta3/crypto/us/(bars|trades|quotes)", crypto_data.CryptoRows, parts),
+            (r"/v1beta3/crypto/us/latest/(bars|trades|quotes|orderbooks)", crypto_data.CryptoLatest, parts),
+            (r"/v1beta3/crypto/us/snapshots", crypto_data.CryptoSnapshots, parts),
+            (r"/v1/corporate-actions", news.CorporateActions, parts),
+            Rule(_Upgrade(r"/v1beta1/news"), DataStream, parts),  # one path for both, on one port
+            (r"/v1beta1/news", news.News, parts),
+            (r"/v2/(?:iex|sip|delayed_sip|otc|boats|overnight|test)", DataStream, parts),
+            (r"/v1beta1/(?:opra|indicative)", DataStream, parts),
+            (r"/v1beta3/crypto/us", DataStream, parts),
             (r"/stream", TradeUpdates, parts),
         ],
         default_handler_class=NotFound,
@@ -104,6 +172,15 @@ def application(exchange: Exchange) -> web.Application:
         log_function=_log_nothing,
         websocket_ping_interval=20,
     )
+
+
+class _Upgrade(PathMatches):
+    """A path asked for by a client that wants a WebSocket."""
+
+    def match(self, request: httputil.HTTPServerRequest) -> dict[str, Any] | None:
+        """Tornado's question whether this rule is meant."""
+        wanted = request.headers.get("Upgrade", "").lower() == "websocket"
+        return super().match(request) if wanted else None
 
 
 async def serve(feed: Feed, options: Options, *, stop: asyncio.Event, started: Callable[[str], None]) -> None:

@@ -46,13 +46,14 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class AccountKeys:
-    """An account of the exchange: who it is, how to log in, and where its clock stands (UTC)."""
+    """An account of the exchange: who it is, how to log in, where its clock stands (UTC), whether it is replayed."""
 
     name: str
     key_id: str
     secret_key: str = field(repr=False)
     account_number: str
     clock: dt.datetime
+    replayed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +77,37 @@ class Advanced:
     expired: int
 
 
-def ensure(folder: Path, *, source: str = "bundled", seed: int = 7, exit_with_parent: bool = False) -> Address:
+def ensure(
+    folder: Path, *, source: str = "bundled", seed: int = 7, timeframe: str = "1d", exit_with_parent: bool = False
+) -> Address:
     """The healthy exchange of `folder` for this source, started in a process of its own where there is none.
 
-    Each source (and seed of a synthetic one) has its own exchange, database and address file in the folder. Safe to
-    call from several processes at once: one of them starts it, the others find it.
+    Each source (and seed of a synthetic one, and timeframe) has its own exchange, database and address file in the
+    folder. Safe to call from several processes at once: one of them starts it, the others find it.
 
     Args:
+        timeframe: the length of the bars it steps by, `"1d"` or one of `workbench.exchange.clock.MINUTES`.
         exit_with_parent: the exchange stops when the calling process is gone; otherwise it goes on until `stop`.
 
     Raises:
         ExchangeUnavailable: it could not be started; the message holds the end of its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stem = stem_of(source, seed)
+    stem = stem_of(source, seed, timeframe)
     with _locked(folder / f"{stem}.starting"):
-        found = running(folder, source=source, seed=seed)
-        return found or _start(folder, stem, source, seed, exit_with_parent=exit_with_parent)
+        found = running(folder, source=source, seed=seed, timeframe=timeframe)
+        return found or _start(folder, stem, source, seed, timeframe, exit_with_parent=exit_with_parent)
 
 
-def running(folder: Path, *, source: str = "bundled", seed: int = 7) -> Address | None:
+def running(folder: Path, *, source: str = "bundled", seed: int = 7, timeframe: str = "1d") -> Address | None:
     """The healthy exchange of `folder` for this source, None where there is none. Starts nothing."""
-    return _healthy(folder / f"{stem_of(source, seed)}.json", source)
+    return _healthy(folder / f"{stem_of(source, seed, timeframe)}.json", source)
+
+
+def addresses(folder: Path) -> list[str]:
+    """The URLs of the exchanges of `folder` that answer now."""
+    found = (_healthy(state, None) for state in sorted(folder.glob("exchange*.json")))
+    return [address.url for address in found if address is not None]
 
 
 def stop(folder: Path) -> int:
@@ -128,19 +138,23 @@ def open_account(
     cash: float,
     at: dt.datetime,
     clock: str = "replay",
-    multiplier: float = 4,
-    shorting: bool = True,
+    profile: str = "margin",
+    multiplier: float | None = None,
+    shorting: bool | None = None,
 ) -> AccountKeys:
     """The account of that name, opened with `cash` at the moment `at` (tz-aware) where it does not exist yet.
 
-    An existing account comes back as it stands: neither its cash nor its clock is changed.
+    `profile` names its rules (`exchange.account_rules`: margin, cash, margin-pdt-2025, margin-fees-2025); `multiplier`
+    and `shorting` are the profile's where they are None. An existing account comes back as it stands: neither its cash
+    nor its clock is changed.
     """
     body = {
         "name": name,
         "cash": str(cash),
         "at": _iso(at),
         "clock": clock,
-        "multiplier": str(multiplier),
+        "profile": profile,
+        "multiplier": None if multiplier is None else str(multiplier),
         "shorting": shorting,
     }
     return _keys(_call(url, "POST", "/sim/accounts", body))
@@ -188,11 +202,34 @@ def advance(url: str, *, name: str, to: dt.datetime) -> Advanced:
 
 
 def add_fault(
-    url: str, *, kind: str, count: int | None = None, probability: float | None = None, path: str | None = None
+    url: str,
+    *,
+    text: str | None = None,
+    kind: str | None = None,
+    count: int | None = None,
+    probability: float | None = None,
+    seconds: float | None = None,
+    path: str | None = None,
 ) -> None:
-    """Switch a fault on; see `workbench.exchange.faults` for the kinds."""
-    body = {"kind": kind, "count": count, "probability": probability, "path": path}
+    """Switch a fault on, given as `text` (`504-after-accept:0.1`) or by its parts; see `workbench.exchange.faults`.
+
+    Raises:
+        ExchangeUnavailable: it is no fault, or nobody answers.
+    """
+    body = {
+        "text": text,
+        "kind": kind,
+        "count": count,
+        "probability": probability,
+        "seconds": seconds,
+        "path": path,
+    }
     _call(url, "POST", "/sim/faults", {name: value for name, value in body.items() if value is not None})
+
+
+def struck(url: str) -> dict[str, int]:
+    """How often each kind of fault has struck since the exchange was started."""
+    return dict(health(url)["struck"])
 
 
 def clear_faults(url: str) -> None:
@@ -210,11 +247,12 @@ class _Missing(ExchangeUnavailable):
     """The exchange answered 404."""
 
 
-def _start(folder: Path, stem: str, source: str, seed: int, *, exit_with_parent: bool) -> Address:
+def _start(folder: Path, stem: str, source: str, seed: int, timeframe: str, *, exit_with_parent: bool) -> Address:
     state, log = folder / f"{stem}.json", folder / f"{stem}.log"
     state.unlink(missing_ok=True)
     command = [sys.executable, "-m", "workbench.exchange", "--port", "0", "--db", str(folder / f"{stem}.db")]
     command += ["--source", source, "--seed", str(seed), "--ready-file", str(state)]
+    command += ["--timeframe", timeframe]
     if exit_with_parent:
         command += ["--exit-with-parent", str(os.getpid())]
     with log.open("ab") as output:
@@ -282,12 +320,14 @@ def _keys(answer: dict[str, Any]) -> AccountKeys:
         secret_key=answer["secret_key"],
         account_number=answer["account_number"],
         clock=_moment(answer["clock"]),
+        replayed=answer["kind"] == "replay",
     )
 
 
-def stem_of(source: str, seed: int) -> str:
+def stem_of(source: str, seed: int, timeframe: str = "1d") -> str:
     """The name under which the files of one source's exchange lie in a folder."""
-    return "exchange" if source == "bundled" else f"exchange-{source}-{seed}"
+    stem = "exchange" if source == "bundled" else f"exchange-{source}-{seed}"
+    return stem if timeframe == "1d" else f"{stem}-{timeframe}"
 
 
 def _iso(moment: dt.datetime) -> str:

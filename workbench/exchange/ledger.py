@@ -1,4 +1,4 @@
-"""The durable ledger: accounts, orders, executions, positions and equity in one SQLite database.
+"""The durable ledger: accounts, orders, executions, activities, positions and equity in one SQLite database.
 
 What is promised. Every change is one transaction, committed before the exchange answers or tells the stream. With
 `durability="process"` (WAL, synchronous=NORMAL) a committed change survives `kill -9` at any instant; a power cut may
@@ -9,7 +9,6 @@ too, at the price of one disk sync for each order.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime as dt
 import json
 import sqlite3
@@ -17,66 +16,33 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from workbench.exchange import ledger_rows
+from workbench.exchange.account_rules import PROFILES
 from workbench.exchange.clock import moment_of, text_of
-from workbench.exchange.records import Account, ClockKind, Execution, Order, Position
+from workbench.exchange.ledger_schema import bring_up_to_date
+from workbench.exchange.order import OPEN_STATUSES
+from workbench.exchange.records import Account, Activity, ClockKind, Execution, Order, Position, SymbolFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from workbench.exchange.booking import Booking
+
 Durability = Literal["process", "power"]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS account (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, account_number TEXT NOT NULL UNIQUE,
-    key_id TEXT NOT NULL UNIQUE, secret_key TEXT NOT NULL, clock TEXT NOT NULL,
-    opened_at TEXT NOT NULL, now TEXT NOT NULL, initial_cash TEXT NOT NULL, cash TEXT NOT NULL,
-    multiplier TEXT NOT NULL, shorting INTEGER NOT NULL, configurations TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS orders (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
-    account_id TEXT NOT NULL REFERENCES account(id), client_order_id TEXT NOT NULL,
-    symbol TEXT NOT NULL, side TEXT NOT NULL, type TEXT NOT NULL, time_in_force TEXT NOT NULL,
-    qty TEXT, notional TEXT, limit_price TEXT, stop_price TEXT, status TEXT NOT NULL,
-    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, expires_at TEXT,
-    opening INTEGER NOT NULL, reserve_price TEXT NOT NULL, filled_qty TEXT NOT NULL, filled_cost TEXT NOT NULL,
-    triggered INTEGER NOT NULL, extended_hours INTEGER NOT NULL, position_intent TEXT,
-    filled_at TEXT, expired_at TEXT, canceled_at TEXT, replaced_at TEXT, replaced_by TEXT, replaces TEXT,
-    UNIQUE (account_id, client_order_id)
-);
-CREATE INDEX IF NOT EXISTS orders_by_status ON orders (account_id, status, created_at);
-CREATE INDEX IF NOT EXISTS orders_by_time ON orders (account_id, created_at);
-CREATE TABLE IF NOT EXISTS execution (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
-    account_id TEXT NOT NULL REFERENCES account(id), order_id TEXT NOT NULL REFERENCES orders(id),
-    symbol TEXT NOT NULL, side TEXT NOT NULL, qty TEXT NOT NULL, price TEXT NOT NULL, happened TEXT NOT NULL,
-    cumulative TEXT NOT NULL, left_qty TEXT NOT NULL, position_qty TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS execution_by_symbol ON execution (account_id, symbol, happened);
-CREATE INDEX IF NOT EXISTS execution_by_time ON execution (account_id, happened);
-CREATE TABLE IF NOT EXISTS position (
-    account_id TEXT NOT NULL REFERENCES account(id), symbol TEXT NOT NULL, qty TEXT NOT NULL,
-    average_entry TEXT NOT NULL, PRIMARY KEY (account_id, symbol)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS equity (
-    account_id TEXT NOT NULL REFERENCES account(id), moment TEXT NOT NULL, equity TEXT NOT NULL, cash TEXT NOT NULL,
-    PRIMARY KEY (account_id, moment)
-) WITHOUT ROWID;
-"""
-
-_ORDER = [field.name for field in dataclasses.fields(Order)]
-_NEW = [name for name in _ORDER if name != "number"]
-_DECIMALS = {"qty", "notional", "limit_price", "stop_price", "reserve_price", "filled_qty", "filled_cost"}
-_MOMENTS = {"created_at", "updated_at", "expires_at", "filled_at", "expired_at", "canceled_at", "replaced_at"}
-_FLAGS = {"opening", "triggered", "extended_hours"}
-_FIXED = {"number", "id", "client_order_id", "symbol", "side", "type", "time_in_force", "notional", "created_at"}
-_CHANGING = [name for name in _ORDER if name not in _FIXED]
-_INSERT_ORDER = f"INSERT INTO orders (account_id, {', '.join(_NEW)}) VALUES (?{', ?' * len(_NEW)})"  # noqa: S608 - own names
-_UPDATE_ORDER = f"UPDATE orders SET {', '.join(f'{name}=?' for name in _CHANGING)} WHERE id=?"  # noqa: S608 - own names
-_SELECT_ORDER = f"SELECT {', '.join(_ORDER)} FROM orders"  # noqa: S608
+_OPEN = f"status IN ({', '.join(repr(status) for status in sorted(OPEN_STATUSES))})"
+_EXECUTION = (
+    "INSERT INTO execution (id, account_id, order_id, symbol, side, qty, price, happened, cumulative, left_qty, "
+    "position_qty) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+)
+_ACTIVITY = (
+    "INSERT INTO activity (id, account_id, kind, happened, net_amount, symbol, qty, price, description) "
+    "VALUES (?,?,?,?,?,?,?,?,?)"
+)
 
 
 class Ledger:
-    """The one reader and writer of an exchange database."""
+    """The one reader and writer of an exchange database. Raises ExchangeUnavailable where a newer version wrote it."""
 
     def __init__(self, path: Path | str, *, durability: Durability = "process") -> None:
         Path(path).touch(mode=0o600)  # it holds the keys of its accounts
@@ -84,7 +50,11 @@ class Ledger:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
         self._db.execute("PRAGMA foreign_keys=ON")
-        self._db.executescript(_SCHEMA)
+        try:
+            bring_up_to_date(self._db)
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Close the database; a clean close folds the log into the file."""
@@ -106,7 +76,7 @@ class Ledger:
     def add_account(self, account: Account) -> None:
         """Write a new account."""
         self._db.execute(
-            "INSERT INTO account VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO account VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 account.id,
                 account.name,
@@ -121,6 +91,7 @@ class Ledger:
                 str(account.multiplier),
                 account.shorting,
                 json.dumps(account.configurations),
+                account.rules.name,
             ),
         )
 
@@ -155,28 +126,46 @@ class Ledger:
             shorting=bool(row[11]),
             configurations=json.loads(row[12]),
             last_stamp=now - dt.timedelta(microseconds=1),
+            rules=PROFILES[row[13]],
         )
         newest = self._db.execute("SELECT max(updated_at) FROM orders WHERE account_id=?", (account_id,)).fetchone()[0]
         if newest is not None:
             account.last_stamp = max(account.last_stamp, moment_of(newest))
-        for order in self.orders(account_id, where="status IN ('new','partially_filled')", order="number"):
-            account.orders.add(order)
+        for order in self.orders(account_id, where=_OPEN, order="number"):
+            account.restore(order)
         for symbol, qty, entry in self._db.execute(
             "SELECT symbol, qty, average_entry FROM position WHERE account_id=? ORDER BY symbol", (account_id,)
         ):
             account.positions[symbol] = Position(symbol, Decimal(qty), Decimal(entry))
         return account
 
+    # ---- what a request or a step did
+
+    def write(self, booking: Booking) -> None:
+        """Everything a booking has collected: orders, fills, activities, positions and, where money moved, cash."""
+        account_id = booking.account.id
+        if booking.added:
+            rows = [ledger_rows.new_row(account_id, order) for order in booking.added]
+            self._db.executemany(ledger_rows.INSERT, rows)
+        if booking.changed:
+            new = {order.id for order in booking.added}
+            changed = [ledger_rows.changed_row(order) for order in booking.changed.values() if order.id not in new]
+            self._db.executemany(ledger_rows.UPDATE, changed)
+        if booking.executions:
+            self._db.executemany(_EXECUTION, [ledger_rows.execution_row(account_id, one) for one in booking.executions])
+        for activity in booking.activities:
+            self._db.execute(_ACTIVITY, ledger_rows.activity_row(account_id, activity))
+        for symbol in booking.positions:
+            self.save_position(account_id, symbol, booking.account.positions.get(symbol))
+        if booking.executions or booking.activities or booking.positions:
+            self.save_account(booking.account)
+
     # ---- orders
 
-    def add_order(self, account_id: str, order: Order) -> None:
-        """Write a new order and give it its number. Raises sqlite3.IntegrityError for a client_order_id used before."""
-        cursor = self._db.execute(_INSERT_ORDER, (account_id, *(_cell(order, name) for name in _NEW)))
-        order.number = int(cursor.lastrowid or 0)
-
-    def save_order(self, order: Order) -> None:
-        """Write what changes about an order."""
-        self._db.execute(_UPDATE_ORDER, (*(_cell(order, name) for name in _CHANGING), order.id))
+    def last_number(self) -> int:
+        """The newest place in the queue that was ever given, 0 at first."""
+        found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name='orders'").fetchone()
+        return 0 if found is None else int(found[0])
 
     def order(self, account_id: str, order_id: str) -> Order | None:
         """One order of an account by its id."""
@@ -185,6 +174,21 @@ class Ledger:
     def order_by_client_id(self, account_id: str, client_order_id: str) -> Order | None:
         """One order of an account by the name its owner gave it."""
         return next(iter(self.orders(account_id, where="client_order_id=?", values=[client_order_id])), None)
+
+    def knows_client_id(self, account_id: str, client_order_id: str) -> bool:
+        """Whether the name was used before."""
+        query = "SELECT 1 FROM orders WHERE account_id=? AND client_order_id=?"
+        return self._db.execute(query, (account_id, client_order_id)).fetchone() is not None
+
+    def family(self, account_id: str, order_ids: Sequence[str]) -> dict[str, list[Order]]:
+        """What came with each of these orders, in the order in which it was made."""
+        found: dict[str, list[Order]] = {}
+        for start in range(0, len(order_ids), 500):
+            part = order_ids[start : start + 500]
+            marks = ",".join("?" * len(part))
+            for order in self.orders(account_id, where=f"parent_id IN ({marks})", values=part, order="number"):
+                found.setdefault(order.parent_id or "", []).append(order)
+        return found
 
     def orders(
         self,
@@ -196,30 +200,10 @@ class Ledger:
         limit: int = -1,
     ) -> list[Order]:
         """Orders of an account. `where` and `order` are SQL written by the exchange, never by a client."""
-        text = f"{_SELECT_ORDER} WHERE account_id=? AND {where} ORDER BY {order} LIMIT ?"
-        return [_order(row) for row in self._db.execute(text, (account_id, *values, limit))]
+        text = f"{ledger_rows.SELECT} WHERE account_id=? AND {where} ORDER BY {order} LIMIT ?"
+        return [ledger_rows.order_of(row) for row in self._db.execute(text, (account_id, *values, limit))]
 
-    # ---- executions, positions, equity
-
-    def add_execution(self, account_id: str, execution: Execution) -> None:
-        """Write a fill."""
-        self._db.execute(
-            "INSERT INTO execution (id, account_id, order_id, symbol, side, qty, price, happened, cumulative, left_qty,"
-            " position_qty) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                execution.id,
-                account_id,
-                execution.order_id,
-                execution.symbol,
-                execution.side,
-                str(execution.qty),
-                str(execution.price),
-                text_of(execution.happened),
-                str(execution.cumulative),
-                str(execution.left),
-                str(execution.position_qty),
-            ),
-        )
+    # ---- executions, activities, positions, equity, symbols
 
     def executions(
         self,
@@ -252,6 +236,35 @@ class Ledger:
             for row in self._db.execute(text, (account_id, *values, limit))
         ]
 
+    def activities(
+        self,
+        account_id: str,
+        *,
+        where: str = "1",
+        values: Sequence[Any] = (),
+        descending: bool = False,
+        limit: int = -1,
+    ) -> list[Activity]:
+        """What changed an account without being a fill, in order. `where` is SQL written by the exchange."""
+        text = (
+            "SELECT id, kind, happened, net_amount, symbol, qty, price, description, number FROM activity "  # noqa: S608
+            f"WHERE account_id=? AND {where} ORDER BY number {'DESC' if descending else 'ASC'} LIMIT ?"
+        )
+        return [
+            Activity(
+                id=row[0],
+                kind=row[1],
+                happened=moment_of(row[2]),
+                net_amount=Decimal(row[3]),
+                symbol=row[4],
+                qty=None if row[5] is None else Decimal(row[5]),
+                price=None if row[6] is None else Decimal(row[6]),
+                description=row[7],
+                number=row[8],
+            )
+            for row in self._db.execute(text, (account_id, *values, limit))
+        ]
+
     def save_position(self, account_id: str, symbol: str, position: Position | None) -> None:
         """Write a position; None removes it."""
         if position is None:
@@ -276,27 +289,14 @@ class Ledger:
         ).fetchall()
         return [(moment_of(moment), Decimal(worth)) for moment, worth in reversed(found)]
 
+    def symbols(self) -> dict[str, SymbolFacts]:
+        """What an administrator has said about symbols."""
+        rows = self._db.execute("SELECT symbol, halted, shortable, easy_to_borrow, fractionable FROM symbol")
+        return {row[0]: SymbolFacts(*(bool(value) for value in row[1:])) for row in rows}
 
-def _cell(order: Order, name: str) -> Any:
-    value = getattr(order, name)
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, dt.datetime):
-        return text_of(value)
-    return value
-
-
-def _order(row: Sequence[Any]) -> Order:
-    read: dict[str, Any] = {}
-    for name, value in zip(_ORDER, row, strict=True):
-        if value is None:
-            read[name] = None
-        elif name in _DECIMALS:
-            read[name] = Decimal(value)
-        elif name in _MOMENTS:
-            read[name] = moment_of(value)
-        elif name in _FLAGS:
-            read[name] = bool(value)
-        else:
-            read[name] = value
-    return Order(**read)
+    def save_symbol(self, symbol: str, facts: SymbolFacts) -> None:
+        """Write what is said about one symbol."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO symbol VALUES (?,?,?,?,?)",
+            (symbol, facts.halted, facts.shortable, facts.easy_to_borrow, facts.fractionable),
+        )

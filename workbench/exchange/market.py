@@ -1,212 +1,250 @@
-"""What the exchange knows of the market: a feed of bars, read through a moment so that nothing later can be seen."""
+"""What the exchange knows of the market: a feed of bars, read through a moment so that nothing later can be seen.
+
+Stocks have the feed's bars. Options have marks made from their underlying's by a model; see `option_marks`.
+"""
 
 from __future__ import annotations
 
 import bisect
 import datetime as dt
+import functools
 import math
-import threading
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from workbench.exchange.clock import Step, StepKind
+from workbench.exchange.feed import Feed, MemoryFeed, Series
 from workbench.exchange.matching import Bar
+from workbench.exchange.option_marks import OptionMarks
+from workbench.exchange.prices import Candle, Print, Quote, day_start, first_day, joined, last_day
+from workbench.exchange.records import PRICE_STEP
+from workbench.exchange.source_feed import SourceFeed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
-    from workbench.data.source import BarSource
-    from workbench.exchange.clock import Timeline
+    from workbench.exchange.clock import Session, Timeline
+    from workbench.exchange.occ import Contract
 
-_FIRST, _LAST = "1985-01-02", "2040-12-28"
-
-
-@dataclass(frozen=True, slots=True)
-class Print:
-    """One price at one moment: a session's open or its close."""
-
-    price: Decimal
-    moment: dt.datetime
+__all__ = ["Bar", "Candle", "Feed", "Market", "MemoryFeed", "Print", "Quote", "Series", "SourceFeed", "day_start"]
 
 
-@dataclass(slots=True)
-class Series:
-    """All bars of one symbol in columns of equal length, ascending; NaN where the source has no value."""
-
-    dates: list[dt.date] = field(default_factory=list)
-    closes_at: list[dt.datetime] = field(default_factory=list)
-    open: list[float] = field(default_factory=list)
-    high: list[float] = field(default_factory=list)
-    low: list[float] = field(default_factory=list)
-    close: list[float] = field(default_factory=list)
-    volume: list[float] = field(default_factory=list)
-
-
-class Feed(Protocol):
-    """Where bars come from. A feed knows the future; only the `Market` reads it."""
-
-    @property
-    def name(self) -> str:
-        """What a Study calls the source."""
-        ...
-
-    @property
-    def label(self) -> str:
-        """What is said under every number made of it."""
-        ...
-
-    @property
-    def venue(self) -> str:
-        """The calendar of its sessions."""
-        ...
-
-    def symbols(self) -> tuple[str, ...]:
-        """All symbols that can be traded."""
-        ...
-
-    def series(self, symbol: str) -> Series:
-        """All bars of one of `symbols()`."""
-        ...
-
-
-class MemoryFeed:
-    """A feed of bars given by hand."""
-
-    def __init__(self, bars: Iterable[Bar], *, name: str = "memory", label: str = "bars given by hand") -> None:
-        self.name, self.label, self.venue = name, label, "XNYS"
-        self._series: dict[str, Series] = {}
-        for bar in sorted(bars, key=lambda bar: (bar.symbol, bar.date)):
-            series = self._series.setdefault(bar.symbol, Series())
-            series.dates.append(bar.date)
-            series.closes_at.append(bar.closes_at)
-            series.close.append(float(bar.close))
-            for column in ("open", "high", "low", "volume"):
-                value = getattr(bar, column)
-                getattr(series, column).append(math.nan if value is None else float(value))
-
-    def symbols(self) -> tuple[str, ...]:
-        """The symbols of the given bars."""
-        return tuple(self._series)
-
-    def series(self, symbol: str) -> Series:
-        """The given bars of one symbol."""
-        return self._series[symbol]
-
-
-class SourceFeed:
-    """A feed over one of the workbench's data sources. Opened and read at the first question, then kept in memory."""
-
-    def __init__(self, name: str, *, seed: int) -> None:
-        self.name, self.seed = name, seed
-        self._lock = threading.RLock()  # the warm-up thread and the event loop may ask at the same time
-        self._source: BarSource | None = None
-        self._series: dict[str, Series] = {}
-
-    @property
-    def source(self) -> BarSource:
-        """The opened source. Raises DataError for a name that does not exist."""
-        with self._lock:
-            if self._source is None:
-                from workbench.data.sources import open_source
-
-                self._source = open_source(self.name, seed=self.seed)
-            return self._source
-
-    @property
-    def label(self) -> str:
-        """What is said under every number made of this source."""
-        return self.source.label
-
-    @property
-    def venue(self) -> str:
-        """The calendar of the source's sessions."""
-        return self.source.venue
-
-    def symbols(self) -> tuple[str, ...]:
-        """The symbols of the source."""
-        return self.source.symbols()
-
-    def series(self, symbol: str) -> Series:
-        """All daily bars of one symbol."""
-        with self._lock:
-            if symbol not in self._series:
-                self._series[symbol] = self._read(symbol)
-            return self._series[symbol]
-
-    def _read(self, symbol: str) -> Series:
-        import pandas as pd
-
-        rows = self.source.bars([symbol], start=pd.Timestamp(_FIRST), end=pd.Timestamp(_LAST))
-        rows = rows[rows["close"].notna()].sort_values("session")
-        # Through numpy: a Timestamp for each row would take longer than reading the source.
-        happened = rows["happened"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-        return Series(
-            dates=rows["session"].to_numpy().astype("datetime64[D]").tolist(),
-            closes_at=[moment.replace(tzinfo=dt.UTC) for moment in happened.tolist()],
-            **{name: rows[name].astype(float).tolist() for name in ("open", "high", "low", "close", "volume")},
-        )
+_TAIL = 15  # a shorter symbol is no option contract
 
 
 class Market:
-    """The feed as it may be seen: every question names its moment, and no answer is later than that."""
+    """The feed as it may be seen: every question names its moment, and no answer is later than that.
 
-    def __init__(self, feed: Feed, timeline: Timeline) -> None:
-        self.feed, self.timeline = feed, timeline
+    Args:
+        slippage: half the spread of the quotes, a fraction of the price: the matching's own number.
+    """
+
+    def __init__(self, feed: Feed, timeline: Timeline, *, slippage: Decimal = Decimal("0.0005")) -> None:
+        self.feed, self.timeline, self.slippage = feed, timeline, slippage
         self._symbols: frozenset[str] | None = None
+        self.options = OptionMarks(timeline, feed.series, self.last)
+        self._bar_at = functools.lru_cache(maxsize=1024)(self._bar_at_step)
 
     def knows(self, symbol: str) -> bool:
-        """Whether the symbol exists here at all."""
+        """Whether the symbol exists here at all: a stock of the source, or a well-formed contract on one.
+
+        A contract that is known need not be listed yet or any more; `last` is None then.
+        """
+        return symbol in self.stocks() or self.contract(symbol) is not None
+
+    def contract(self, symbol: str) -> Contract | None:
+        """The option contract of an OCC symbol on one of the stocks here; None for anything else."""
+        if len(symbol) <= _TAIL:
+            return None
+        found = self.options.contract(symbol)
+        return found if found is not None and found.underlying in self.stocks() else None
+
+    def stocks(self) -> frozenset[str]:
+        """All stocks of the source."""
         if self._symbols is None:
             self._symbols = frozenset(self.feed.symbols())
-        return symbol in self._symbols
+        return self._symbols
 
     def last(self, symbol: str, moment: dt.datetime) -> Print | None:
-        """The newest print at or before `moment`: the close of a finished session or the open of the running one.
+        """The newest print at or before `moment`: the close of the newest finished bar, or the open of the running one.
 
-        None where the symbol has not traded yet.
+        None where the symbol has not traded yet. For a contract it is the model's mark.
         """
+        contract = self.contract(symbol)
+        if contract is not None:
+            return self.options.last(contract, moment)
+        if self.timeline.intraday:
+            session = self.timeline.session_at_or_after(moment)
+            if session.opens <= moment:
+                seen = self._seen(session, self.feed.intraday(symbol, session.date), moment)
+                if seen is not None:
+                    return seen
         series = self.feed.series(symbol)
         following = bisect.bisect_right(series.closes_at, moment)
-        if following < len(series.dates) and not math.isnan(series.open[following]):
-            session = self.timeline.session_of(series.dates[following])
-            if session is not None and session.opens <= moment:
-                return Print(_exact(series.open[following]), session.opens)
+        if not self.timeline.intraday and following < len(series.dates) and not math.isnan(series.open[following]):
+            running = self.timeline.session_of(series.dates[following])
+            if running is not None and running.opens <= moment:
+                return Print(_exact(series.open[following]), running.opens)
         if following == 0:
             return None
         return Print(_exact(series.close[following - 1]), series.closes_at[following - 1])
 
-    def bar(self, symbol: str, date: dt.date) -> Bar | None:
-        """The bar of one session, for the matching of that session's own open and close events only."""
+    def quote(self, symbol: str, moment: dt.datetime) -> Quote | None:
+        """The newest print ∓ the slippage; None where there is no print yet. Sizes are not known."""
+        seen = self.last(symbol, moment)
+        return None if seen is None else self.around(seen)
+
+    def around(self, seen: Print) -> Quote:
+        """The quote the matching stands for after that print."""
+        bid = (seen.price * (1 - self.slippage)).quantize(PRICE_STEP)
+        ask = (seen.price * (1 + self.slippage)).quantize(PRICE_STEP)
+        return Quote(bid, ask, seen.moment)
+
+    def bar(self, symbol: str, at: Step | dt.date) -> Bar | None:
+        """The bar that opens or closes at a step, for the matching of that step only; or the bar of a whole session.
+
+        A step's bar has `opens_at` = the moment of its OPEN step (its first print) and `closes_at` = that of its CLOSE.
+        None where the symbol has no such bar.
+        """
+        contract = self.contract(symbol)
+        if contract is not None:
+            below = self.bar(contract.underlying, at)
+            return None if below is None else self.options.bar(contract, below)
+        if isinstance(at, Step):
+            return self._bar_at(symbol, at)
         series = self.feed.series(symbol)
-        position = bisect.bisect_left(series.dates, date)
-        if position >= len(series.dates) or series.dates[position] != date:
+        position = bisect.bisect_left(series.dates, at)
+        if position >= len(series.dates) or series.dates[position] != at:
             return None
         return self._bar(symbol, series, position)
 
     def bars(
         self, symbol: str, *, known_at: dt.datetime, start: dt.datetime | None = None, end: dt.datetime | None = None
     ) -> list[Bar]:
-        """Finished bars known at `known_at` whose session's day (New York midnight on) begins in [start, end]."""
+        """Finished daily bars known at `known_at` whose day (New York midnight on) begins in [start, end]."""
         series = self.feed.series(symbol)
-        last = bisect.bisect_right(series.closes_at, known_at)
-        first = 0 if start is None else bisect.bisect_left(series.dates, _day_from(start))
-        if end is not None:
-            last = min(last, bisect.bisect_right(series.dates, _day_until(end)))
-        return [self._bar(symbol, series, position) for position in range(first, last)]
+        return [self._bar(symbol, series, position) for position in range(*self._within(series, known_at, start, end))]
 
     def newest(self, symbol: str, *, known_at: dt.datetime, count: int = 1) -> list[Bar]:
-        """The newest `count` finished bars known at `known_at`, ascending; fewer at the beginning."""
+        """The newest `count` finished daily bars known at `known_at`, ascending; fewer at the beginning."""
         series = self.feed.series(symbol)
         last = bisect.bisect_right(series.closes_at, known_at)
         return [self._bar(symbol, series, position) for position in range(max(0, last - count), last)]
 
+    def candles(
+        self, symbol: str, session: Session, *, known_at: dt.datetime, since: dt.datetime | None = None
+    ) -> Iterator[Candle]:
+        """The finished bars of one session from `since` on, ascending: intraday bars, or in a daily exchange the one.
+
+        Here a daily bar begins with its session, as it is about prints and not about days.
+        """
+        contract = self.contract(symbol)
+        if contract is not None:
+            below = self.candles(contract.underlying, session, known_at=known_at, since=since)
+            yield from (made for candle in below if (made := self.options.candle(contract, candle)) is not None)
+            return
+        if self.timeline.intraday:
+            series = self.feed.intraday(symbol, session.date)
+            first = 0 if since is None else bisect.bisect_left(series.begins, since)
+            for position in range(first, bisect.bisect_right(series.closes_at, known_at)):
+                begins = series.begins[position]
+                yield _candle(series, position, begins, self.timeline.first_print(session, begins))
+            return
+        series = self.feed.series(symbol)
+        position = bisect.bisect_left(series.dates, session.date)
+        if position < bisect.bisect_right(series.closes_at, known_at) and series.dates[position] == session.date:
+            yield _candle(series, position, session.opens, session.opens)
+
+    def newest_candle(self, symbol: str, session: Session, moment: dt.datetime) -> Candle | None:
+        """The newest finished intraday bar of one session; None where there is none yet, or of a contract."""
+        series = (
+            self.feed.intraday(symbol, session.date) if self.timeline.intraday and symbol in self.stocks() else None
+        )
+        position = -1 if series is None else bisect.bisect_right(series.closes_at, moment) - 1
+        if series is None or position < 0:
+            return None
+        begins = series.begins[position]
+        return _candle(series, position, begins, self.timeline.first_print(session, begins))
+
+    def candle(self, symbol: str, step: Step) -> Candle | None:
+        """The bar of a stock that ends at a CLOSE step, as `candles` tells it; None where there is none."""
+        if step.kind is not StepKind.CLOSE:
+            return None
+        if not self.timeline.intraday:
+            return next(self.days(symbol, known_at=step.moment, start=day_start(step.session.date), end=None), None)
+        series = self.feed.intraday(symbol, step.session.date)
+        position = bisect.bisect_left(series.closes_at, step.moment)
+        if position >= len(series.closes_at) or series.closes_at[position] != step.moment:
+            return None
+        begins = series.begins[position]
+        return _candle(series, position, begins, self.timeline.first_print(step.session, begins))
+
+    def days(
+        self, symbol: str, *, known_at: dt.datetime, start: dt.datetime | None, end: dt.datetime | None
+    ) -> Iterator[Candle]:
+        """Finished daily bars known at `known_at` whose New York midnight lies in [start, end], ascending."""
+        contract = self.contract(symbol)
+        if contract is not None:
+            listed = day_start(self.options.grid.listed_on(contract.expiration))
+            start = listed if start is None else max(start, listed)
+            below = self.days(contract.underlying, known_at=known_at, start=start, end=end)
+            yield from (made for candle in below if (made := self.options.candle(contract, candle)) is not None)
+            return
+        series = self.feed.series(symbol)
+        first, last = self._within(series, known_at, start, end)
+        for position in range(first, last):
+            date = series.dates[position]
+            session = self.timeline.session_of(date)
+            opens = session.opens if session else series.closes_at[position]
+            yield _candle(series, position, day_start(date), opens)
+
+    def running_day(self, symbol: str, moment: dt.datetime) -> Candle | None:
+        """The bar of the running session so far, put together from its finished intraday bars; None without any."""
+        session = self.timeline.session_at_or_after(moment)
+        parts = list(self.candles(symbol, session, known_at=moment)) if self.timeline.intraday else []
+        return joined(parts, day_start(session.date)) if parts else None
+
+    @staticmethod
+    def _within(
+        series: Series, known_at: dt.datetime, start: dt.datetime | None, end: dt.datetime | None
+    ) -> tuple[int, int]:
+        last = bisect.bisect_right(series.closes_at, known_at)
+        first = 0 if start is None else bisect.bisect_left(series.dates, first_day(start))
+        if end is not None:
+            last = min(last, bisect.bisect_right(series.dates, last_day(end)))
+        return first, last
+
+    def _seen(self, session: Session, series: Series, moment: dt.datetime) -> Print | None:
+        following = bisect.bisect_right(series.closes_at, moment)
+        if following < len(series.closes_at) and not math.isnan(series.open[following]):
+            opens = self.timeline.first_print(session, series.begins[following])
+            if opens <= moment:
+                return Print(_exact(series.open[following]), opens)
+        if following == 0:
+            return None
+        return Print(_exact(series.close[following - 1]), series.closes_at[following - 1])
+
+    def _bar_at_step(self, symbol: str, step: Step) -> Bar | None:
+        if not self.timeline.intraday:
+            return self.bar(symbol, step.session.date)
+        series = self.feed.intraday(symbol, step.session.date)
+        find = bisect.bisect_left if step.kind is StepKind.CLOSE else bisect.bisect_right
+        position = find(series.closes_at, step.moment)
+        if position >= len(series.closes_at):
+            return None
+        bar = self._bar(symbol, series, position)
+        return bar if step.moment in {bar.opens_at, bar.closes_at} else None
+
     def _bar(self, symbol: str, series: Series, position: int) -> Bar:
         date = series.dates[position]
         session = self.timeline.session_of(date)
+        opens = session.opens if session else series.closes_at[position]
+        if session and series.begins:
+            opens = self.timeline.first_print(session, series.begins[position])
         return Bar(
             symbol=symbol,
             date=date,
-            opens_at=session.opens if session else series.closes_at[position],
+            opens_at=opens,
             closes_at=series.closes_at[position],
             close=_exact(series.close[position]),
             open=_known(series.open[position]),
@@ -216,25 +254,17 @@ class Market:
         )
 
 
-def day_start(date: dt.date) -> dt.datetime:
-    """The UTC moment of New York's midnight of that day: the timestamp of a daily bar on Alpaca's wire."""
-    from zoneinfo import ZoneInfo
-
-    return dt.datetime.combine(date, dt.time(), ZoneInfo("America/New_York")).astimezone(dt.UTC)
-
-
-def _day_from(start: dt.datetime) -> dt.date:
-    """The first day whose midnight is not before `start`."""
-    date = start.date() - dt.timedelta(days=1)
-    while day_start(date) < start:
-        date += dt.timedelta(days=1)
-    return date
-
-
-def _day_until(end: dt.datetime) -> dt.date:
-    """The last day whose midnight is not after `end`."""
-    date = end.date()
-    return date if day_start(date) <= end else date - dt.timedelta(days=1)
+def _candle(series: Series, position: int, begins: dt.datetime, opens_at: dt.datetime) -> Candle:
+    return Candle(
+        begins,
+        opens_at,
+        series.closes_at[position],
+        series.open[position],
+        series.high[position],
+        series.low[position],
+        series.close[position],
+        series.volume[position],
+    )
 
 
 def _exact(value: float) -> Decimal:

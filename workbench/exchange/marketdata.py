@@ -1,21 +1,23 @@
-"""The resources of the market as the asking account may see it: clock, calendar, assets, bars, prints."""
+"""The resources of the venue itself as the asking account may see it: clock, calendar and assets."""
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, Final
 
 from workbench.exchange.clock import moment_of
 from workbench.exchange.intake import MALFORMED
-from workbench.exchange.matching import Bar
+from workbench.exchange.prices import NEW_YORK
 from workbench.exchange.resource import AccountResource
-from workbench.exchange.wire import Refusal, asset_id, asset_json, bar_json, quote_json, trade_json
+from workbench.exchange.wire import Refusal, asset_id, asset_json
+from workbench.market.hours import Phase, next_change, phase_at, spans
 
-NEW_YORK = ZoneInfo("America/New_York")
-DEFAULT_BARS, LARGEST_BARS = 1000, 10_000
-_DAILY = frozenset({"1day", "1d", "day"})
+if TYPE_CHECKING:
+    from workbench.exchange.clock import Timeline
+
+# (first trade date, sessions until a trade of stocks settles): T+1 since 28 May 2024, T+2 since 5 September 2017.
+_SETTLEMENT: Final = ((dt.date(2024, 5, 28), 1), (dt.date(2017, 9, 5), 2), (dt.date(1995, 6, 7), 3), (dt.date.min, 5))
+_PHASES: Final = {Phase.REGULAR: "core", Phase.AFTER: "post"}
 
 
 class ClockResource(AccountResource):
@@ -34,11 +36,41 @@ class ClockResource(AccountResource):
         )
 
 
+class ClocksResource(AccountResource):
+    """/v3/clock."""
+
+    async def get(self) -> None:
+        """The account's own clock with the phase of trading: closed, overnight, pre, core or post."""
+        timeline, now = self.exchange.venue.market.timeline, self.account.now
+        until, _ = next_change(timeline.venue, now)
+        phase = phase_at(timeline.venue, now)
+        clock = {
+            "market": {
+                "mic": timeline.venue,
+                "bic": None,
+                "acronym": "NYSE",
+                "name": "The local exchange",
+                "timezone": str(NEW_YORK),
+            },
+            "timestamp": _eastern(now),
+            "is_market_day": timeline.session_of(now.astimezone(NEW_YORK).date()) is not None,
+            "next_market_open": _eastern(timeline.next_open(now)),
+            "next_market_close": _eastern(timeline.session_at_or_after(now).closes),
+            "phase": _PHASES.get(phase, phase.value),
+            "phase_until": _eastern(until),
+        }
+        await self.reply({"clocks": [clock]})
+
+
 class CalendarResource(AccountResource):
     """/v2/calendar."""
 
     async def get(self) -> None:
-        """Sessions from `start` to `end`, both included; the next 31 days where they are not given."""
+        """Sessions from `start` to `end`, both included; the next 31 days where they are not given.
+
+        The settlement date is counted in sessions; a bank holiday on which stocks trade is not left out.
+        """
+        timeline = self.exchange.venue.market.timeline
         start = _day(self.query("start"), self.account.now.date())
         end = _day(self.query("end"), start + dt.timedelta(days=31))
         await self.reply(
@@ -47,10 +79,10 @@ class CalendarResource(AccountResource):
                     "date": session.date.isoformat(),
                     "open": f"{session.opens.astimezone(NEW_YORK):%H:%M}",
                     "close": f"{session.closes.astimezone(NEW_YORK):%H:%M}",
-                    "session_open": "0400",
-                    "session_close": "2000",
+                    **_extended(timeline, session.date),
+                    "settlement_date": settles(timeline, session.date).isoformat(),
                 }
-                for session in self.exchange.venue.market.timeline.between(start, end)
+                for session in timeline.between(start, end)
             ]
         )
 
@@ -70,7 +102,9 @@ class Assets(AccountResource):
 
     def describe(self, symbol: str) -> dict[str, Any]:
         """One asset at the account's moment."""
-        return asset_json(symbol, tradable=self.exchange.venue.market.last(symbol, self.account.now) is not None)
+        venue = self.exchange.venue
+        priced = venue.market.last(symbol, self.account.now) is not None
+        return asset_json(symbol, tradable=priced, facts=venue.engine.facts_of(symbol))
 
 
 class OneAsset(Assets):
@@ -85,140 +119,17 @@ class OneAsset(Assets):
         raise Refusal(404, 40410000, f"asset not found for {symbol_or_id}")
 
 
-class DataResource(AccountResource):
-    """What the market data resources share."""
-
-    def symbols(self) -> list[str]:
-        """The symbols asked for, once each, in order. Unknown ones are dropped, as Alpaca does."""
-        asked = [symbol for text in self.get_query_arguments("symbols") for symbol in text.split(",") if symbol]
-        if not asked:
-            raise Refusal(400, 40010001, "symbols is required")
-        return [symbol for symbol in dict.fromkeys(asked) if self.exchange.venue.market.knows(symbol)]
+def settles(timeline: Timeline, traded: dt.date) -> dt.date:
+    """The session at which a trade of stocks on that day settles, by the rule of its time."""
+    count = next(count for first, count in _SETTLEMENT if traded >= first)
+    return timeline.after(traded, count).date
 
 
-class Bars(DataResource):
-    """/v2/stocks/bars."""
-
-    async def get(self) -> None:
-        """Finished daily bars known at the account's clock; `limit` over all symbols, pages by `page_token`."""
-        timeframe = (self.query("timeframe") or "1Day").lower()
-        if timeframe not in _DAILY:
-            raise Refusal(400, MALFORMED, f"timeframe {timeframe} is not offered by the local exchange; use 1Day")
-        symbols = sorted(self.symbols())
-        start, end = self._bound("start"), self._bound("end")
-        descending = (self.query("sort") or "asc").lower() == "desc"
-        limit = self._limit()
-        after_symbol, after_time = self._token()
-        pages: dict[str, list[dict[str, Any]]] = {}
-        left = limit
-        for symbol in symbols:
-            if symbol < after_symbol:
-                continue
-            rows = self.exchange.venue.market.bars(symbol, known_at=self.account.now, start=start, end=end)
-            rows = rows[::-1] if descending else rows
-            if symbol == after_symbol:
-                rows = [row for row in rows if (_mark(row) < after_time if descending else _mark(row) > after_time)]
-            if not rows:
-                continue
-            if left == 0:
-                await self._page(pages, more=True)
-                return
-            pages[symbol] = [bar_json(row) for row in rows[:left]]
-            if len(rows) > left:
-                await self._page(pages, more=True)
-                return
-            left -= len(rows)
-        await self._page(pages, more=False)
-
-    async def _page(self, pages: dict[str, list[dict[str, Any]]], *, more: bool) -> None:
-        token = None
-        if more:
-            symbol = next(reversed(pages))
-            token = base64.urlsafe_b64encode(f"{symbol}|{pages[symbol][-1]['t'][:10]}".encode()).decode()
-        await self.reply({"bars": pages, "next_page_token": token})
-
-    def _token(self) -> tuple[str, str]:
-        text = self.query("page_token")
-        if text is None:
-            return "", ""
-        try:
-            symbol, _, day = base64.urlsafe_b64decode(text.encode()).decode().partition("|")
-            dt.date.fromisoformat(day)
-        except ValueError as error:
-            raise Refusal(400, 40010001, "invalid page_token") from error
-        return symbol, day
-
-    def _bound(self, name: str) -> dt.datetime | None:
-        text = self.query(name)
-        if text is None:
-            return None
-        try:
-            return moment_of(text)
-        except ValueError as error:
-            raise Refusal(400, 40010001, f"invalid format for {name}") from error
-
-    def _limit(self) -> int:
-        text = self.query("limit") or str(DEFAULT_BARS)
-        if not text.isdecimal() or not 1 <= int(text) <= LARGEST_BARS:
-            raise Refusal(400, 40010001, f"limit must be between 1 and {LARGEST_BARS}")
-        return int(text)
-
-
-class LatestBars(DataResource):
-    """/v2/stocks/bars/latest."""
-
-    async def get(self) -> None:
-        """The newest finished daily bar of each symbol."""
-        market, now = self.exchange.venue.market, self.account.now
-        found = {symbol: market.newest(symbol, known_at=now) for symbol in self.symbols()}
-        await self.reply({"bars": {symbol: bar_json(bars[-1]) for symbol, bars in found.items() if bars}})
-
-
-class LatestTrades(DataResource):
-    """/v2/stocks/trades/latest."""
-
-    async def get(self) -> None:
-        """The newest print of each symbol: the last close, or the open of the running session."""
-        seen = {symbol: self.exchange.venue.market.last(symbol, self.account.now) for symbol in self.symbols()}
-        await self.reply({"trades": {symbol: trade_json(found) for symbol, found in seen.items() if found}})
-
-
-class LatestQuotes(DataResource):
-    """/v2/stocks/quotes/latest."""
-
-    async def get(self) -> None:
-        """The newest print ∓ the slippage of each symbol."""
-        venue = self.exchange.venue
-        seen = {symbol: venue.market.last(symbol, self.account.now) for symbol in self.symbols()}
-        slippage = venue.rules.slippage
-        quotes = {symbol: quote_json(found, slippage=slippage) for symbol, found in seen.items() if found}
-        await self.reply({"quotes": quotes})
-
-
-class Snapshots(DataResource):
-    """/v2/stocks/snapshots."""
-
-    async def get(self) -> None:
-        """Newest print, quote and the two newest finished daily bars of each symbol; there are no minute bars."""
-        venue, now = self.exchange.venue, self.account.now
-        shown: dict[str, Any] = {}
-        for symbol in self.symbols():
-            seen = venue.market.last(symbol, now)
-            if seen is None:
-                continue
-            bars: list[Bar | None] = [None, None, *venue.market.newest(symbol, known_at=now, count=2)]
-            shown[symbol] = {
-                "latestTrade": trade_json(seen),
-                "latestQuote": quote_json(seen, slippage=venue.rules.slippage),
-                "minuteBar": None,
-                "dailyBar": bar_json(bars[-1]) if bars[-1] else None,
-                "prevDailyBar": bar_json(bars[-2]) if bars[-2] else None,
-            }
-        await self.reply(shown)
-
-
-def _mark(bar: Bar) -> str:
-    return bar.date.isoformat()
+def _extended(timeline: Timeline, date: dt.date) -> dict[str, str]:
+    """The hours with pre-market and evening as `HHMM`; the regular ones where the venue has no others."""
+    day = [span for span in spans(timeline.venue, date) if span.phase is not Phase.OVERNIGHT]
+    first, last = day[0].start.astimezone(NEW_YORK), day[-1].end.astimezone(NEW_YORK)
+    return {"session_open": f"{first:%H%M}", "session_close": f"{last:%H%M}"}
 
 
 def _eastern(moment: dt.datetime) -> str:

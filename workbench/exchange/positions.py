@@ -1,43 +1,50 @@
-"""The resources of positions: list, look up, close one, close all."""
+"""The resources of positions: list, look up, close one, close all, exercise."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from workbench.exchange.clock import text_of
-from workbench.exchange.intake import MALFORMED, positive, truth
-from workbench.exchange.margin import held
+from workbench.exchange.fields import MALFORMED, positive, truth
+from workbench.exchange.margin import mark
+from workbench.exchange.occ import contract_of, multiplier_of
+from workbench.exchange.option_orders import taken
+from workbench.exchange.order import QTY_STEP, ZERO
 from workbench.exchange.orders import cancel_all
-from workbench.exchange.records import QTY_STEP, ZERO, Position
+from workbench.exchange.records import Position
 from workbench.exchange.resource import AccountResource
 from workbench.exchange.wire import Refusal, asset_id, order_json, position_json
 
 
 class PositionResource(AccountResource):
-    """What the two resources of positions share."""
+    """What the resources of positions share."""
 
     def describe(self, position: Position) -> dict[str, Any]:
         """One position at the newest prices the account may see."""
         account, market, ledger = self.account, self.exchange.venue.market, self.exchange.venue.ledger
-        seen = market.last(position.symbol, account.now)
-        mark = seen.price if seen else position.average_entry
+        symbol = position.symbol
+        price = mark(account, market, symbol)
+        if price is None:
+            price = position.average_entry
         # The day before is the session before the one that runs or, after a close, the one that has just closed.
         today = market.timeline.session_at_or_after(account.now)
         if today.opens > account.now:
             today = market.timeline.previous(account.now)
         yesterday = market.timeline.previous(today.opens).closes
-        earlier = market.last(position.symbol, yesterday)
-        fills = ledger.executions(
-            account.id, where="symbol=? AND happened>?", values=(position.symbol, text_of(yesterday))
-        )
+        earlier = market.last(symbol, yesterday)
+        fills = ledger.executions(account.id, where="symbol=? AND happened>?", values=(symbol, text_of(yesterday)))
         signed = [(fill.qty if fill.side == "buy" else -fill.qty, fill.price) for fill in fills]
+        # Shares that came by exercise or assignment are as new as those that were bought.
+        given = ledger.activities(account.id, where="symbol=? AND happened>?", values=(symbol, text_of(yesterday)))
+        signed += [(one.qty, one.price or ZERO) for one in given if one.qty is not None]
         return position_json(
             position,
-            mark=mark,
-            before=earlier.price if earlier else mark,
-            opened=(sum((qty for qty, _ in signed), ZERO), sum((qty * price for qty, price in signed), ZERO)),
-            held=held(account, position.symbol),
+            mark=price,
+            before=earlier.price if earlier else price,
+            opened=(sum((qty for qty, _ in signed), ZERO), sum((qty * at for qty, at in signed), ZERO)),
+            held=account.orders.held(symbol) if contract_of(symbol) is None else taken(account, symbol),
+            multiplier=multiplier_of(symbol),
         )
 
     def find(self, symbol_or_id: str) -> Position:
@@ -88,6 +95,16 @@ class OnePosition(PositionResource):
         if percentage is not None:
             if percentage > Decimal(100):
                 raise Refusal(422, MALFORMED, "percentage must be between 0 and 100")
-            qty = (abs(position.qty) * percentage / 100).quantize(QTY_STEP)
+            step = QTY_STEP if contract_of(position.symbol) is None else Decimal(1)
+            qty = (abs(position.qty) * percentage / 100).quantize(step, ROUND_DOWN)
         order = self.exchange.venue.close_position(self.account, position.symbol, qty=qty)
         await self.reply(order_json(order, status="pending_new"))
+
+
+class Exercise(PositionResource):
+    """/v2/positions/{symbol or asset id}/exercise."""
+
+    async def post(self, symbol_or_id: str) -> None:
+        """Exercise a long option position, all of it, at once: 200 without a body."""
+        self.exchange.venue.exercise(self.account, self.find(symbol_or_id).symbol)
+        await self.reply(None)

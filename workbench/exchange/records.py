@@ -1,4 +1,4 @@
-"""What the exchange keeps: accounts, orders, positions and executions, with exact Decimals and UTC moments."""
+"""What the exchange keeps: accounts, positions, fills and other activities, with exact Decimals and UTC moments."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ import datetime as dt
 import enum
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from workbench.exchange.account_rules import DEFAULT_PROFILE, PROFILES, AccountRules
+from workbench.exchange.open_orders import OpenOrders
+from workbench.exchange.order import OPEN_STATUSES, OPTION, PRICE_STEP, QTY_STEP, STOCK, ZERO, Order
 
-ZERO = Decimal(0)
-PRICE_STEP = Decimal("0.000000001")  # fills are kept to nine decimals, so that replayed floats come back unrounded
-QTY_STEP = Decimal("0.000000001")
+__all__ = [
+    "OPEN_STATUSES",
+    "OPTION",
+    "PRICE_STEP",
+    "QTY_STEP",
+    "STOCK",
+    "ZERO",
+    "Account",
+    "Activity",
+    "ClockKind",
+    "Execution",
+    "Order",
+    "Position",
+    "SymbolFacts",
+    "Worth",
+]
 
-OPEN_STATUSES = frozenset({"new", "partially_filled"})
+_TICK = dt.timedelta(microseconds=1)
 
 
 class ClockKind(enum.StrEnum):
@@ -26,76 +40,8 @@ class ClockKind(enum.StrEnum):
 
 
 @dataclass(slots=True)
-class Order:
-    """One accepted order. `number` is its place in the queue; quantities are shares, prices are per share.
-
-    `notional` orders have `qty` None until the fill decides the shares. `opening` says that the order enlarges a
-    position and therefore reserves `reserve_price` × remaining shares of buying power; a closing order holds shares
-    of the position instead.
-    """
-
-    id: str
-    number: int
-    client_order_id: str
-    symbol: str
-    side: str
-    type: str
-    time_in_force: str
-    qty: Decimal | None
-    notional: Decimal | None
-    limit_price: Decimal | None
-    stop_price: Decimal | None
-    status: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
-    expires_at: dt.datetime | None
-    opening: bool
-    reserve_price: Decimal
-    filled_qty: Decimal = ZERO
-    filled_cost: Decimal = ZERO
-    triggered: bool = False
-    extended_hours: bool = False
-    position_intent: str | None = None
-    filled_at: dt.datetime | None = None
-    expired_at: dt.datetime | None = None
-    canceled_at: dt.datetime | None = None
-    replaced_at: dt.datetime | None = None
-    replaced_by: str | None = None
-    replaces: str | None = None
-
-    @property
-    def sign(self) -> int:
-        """+1 for buy, −1 for sell."""
-        return 1 if self.side == "buy" else -1
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the order may still fill."""
-        return self.status in OPEN_STATUSES
-
-    @property
-    def remaining(self) -> Decimal | None:
-        """Shares not yet filled; None for a notional order."""
-        return None if self.qty is None else self.qty - self.filled_qty
-
-    @property
-    def average_price(self) -> Decimal | None:
-        """Filled cost over filled shares, nine decimals; None before the first fill."""
-        return (self.filled_cost / self.filled_qty).quantize(PRICE_STEP) if self.filled_qty else None
-
-    @property
-    def reserved(self) -> Decimal:
-        """Buying power this order holds, in currency, ≥ 0."""
-        if not self.opening or not self.is_open:
-            return ZERO
-        if self.remaining is None:
-            return self.notional or ZERO
-        return self.reserve_price * self.remaining
-
-
-@dataclass(slots=True)
 class Position:
-    """Shares held: `qty` is signed (short < 0), `average_entry` per share."""
+    """Shares or contracts held: `qty` is signed (short < 0), `average_entry` per share."""
 
     symbol: str
     qty: Decimal
@@ -117,9 +63,8 @@ class Position:
         return Position(self.symbol, qty, price)
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One fill: `qty` > 0 shares at `price`; `cumulative` and `left` are the order's totals after it."""
+class Execution(NamedTuple):
+    """One fill: `qty` > 0 at `price`; `cumulative` and `left` are the order's totals after it."""
 
     id: str
     order_id: str
@@ -134,58 +79,52 @@ class Execution:
     number: int = 0
 
 
-class OpenOrders:
-    """The orders of an account that may still fill, by symbol and side, with the buying power they reserve.
+class Activity(NamedTuple):
+    """What changed an account without being a fill: `kind` is Alpaca's, `net_amount` signed currency.
 
-    Every question is answered without walking through all orders: an account may have thousands.
+    OPEXC, OPASN, OPEXP: an option was exercised, assigned, or expired without worth. OPTRD: the shares that changed
+    hands for it. FEE: a fee. `qty` is signed: what the position changed by.
     """
 
-    def __init__(self) -> None:
-        self._orders: dict[str, Order] = {}
-        self._books: dict[str, dict[str, dict[str, Order]]] = {}
-        self._reserved: dict[str, Decimal] = {}
-        self.reserved = ZERO
+    id: str
+    kind: str
+    happened: dt.datetime
+    net_amount: Decimal
+    symbol: str | None = None
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    description: str = ""
+    number: int = 0
 
-    def __len__(self) -> int:
-        return len(self._orders)
 
-    def __iter__(self) -> Iterator[Order]:
-        """In order of acceptance; the collection may change meanwhile."""
-        return iter(tuple(self._orders.values()))
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """An account marked at the newest prices it may see: all in currency; `short_value` ≤ 0, `required` ≥ 0.
 
-    def get(self, order_id: str) -> Order | None:
-        """An open order by its id."""
-        return self._orders.get(order_id)
+    `required` is held for short options.
+    """
 
-    def of(self, symbol: str) -> list[Order]:
-        """The open orders of one symbol, in order of acceptance."""
-        sides = self._books.get(symbol, {})
-        return sorted((order for side in sides.values() for order in side.values()), key=lambda order: order.number)
+    cash: Decimal
+    long_value: Decimal
+    short_value: Decimal
+    buying_power: Decimal
+    options_buying_power: Decimal
+    required: Decimal = ZERO
 
-    def on(self, symbol: str, side: str) -> list[Order]:
-        """The open orders of one symbol on one side, in order of acceptance."""
-        return list(self._books.get(symbol, {}).get(side, {}).values())
+    @property
+    def equity(self) -> Decimal:
+        """Cash and positions."""
+        return self.cash + self.long_value + self.short_value
 
-    def symbols(self) -> list[str]:
-        """Symbols with open orders, sorted."""
-        return sorted(symbol for symbol, sides in self._books.items() if any(sides.values()))
 
-    def add(self, order: Order) -> None:
-        """A new order."""
-        self._orders[order.id] = order
-        self._books.setdefault(order.symbol, {}).setdefault(order.side, {})[order.id] = order
-        self.update(order)
+@dataclass(frozen=True, slots=True)
+class SymbolFacts:
+    """What an administrator has said about a symbol; the defaults hold for all others."""
 
-    def update(self, order: Order) -> None:
-        """Read again what the order reserves, after a fill."""
-        self.reserved += order.reserved - self._reserved.get(order.id, ZERO)
-        self._reserved[order.id] = order.reserved
-
-    def remove(self, order: Order) -> None:
-        """An order that has ended."""
-        del self._orders[order.id]
-        del self._books[order.symbol][order.side][order.id]
-        self.reserved -= self._reserved.pop(order.id)
+    halted: bool = False
+    shortable: bool = True
+    easy_to_borrow: bool = True
+    fractionable: bool = True
 
 
 @dataclass(slots=True)
@@ -194,6 +133,12 @@ class Account:
 
     Orders accepted while the clock stands still get moments one microsecond apart, so that they sort and page;
     `last_stamp` is the newest of these moments.
+
+    Attributes:
+        waiting: orders that cannot fill yet: exits of an entry that still works, replacements on their way.
+        families: what came with an order (exits, legs) and is not over, by the id of that order.
+        marks: newest prices at the clock; forgotten when it moves.
+        taken: shares of the running bar's volume that were filled, with the bar's open, by symbol.
     """
 
     id: str
@@ -210,15 +155,54 @@ class Account:
     shorting: bool
     configurations: dict[str, Any]
     last_stamp: dt.datetime
+    rules: AccountRules = PROFILES[DEFAULT_PROFILE]
     orders: OpenOrders = field(default_factory=OpenOrders)
     positions: dict[str, Position] = field(default_factory=dict)
+    waiting: dict[str, Order] = field(default_factory=dict)
+    families: dict[str, dict[str, Order]] = field(default_factory=dict)
+    marks: dict[str, Decimal | None] = field(default_factory=dict)
+    worth: Any = None
+    taken: dict[str, tuple[dt.datetime, Decimal]] = field(default_factory=dict)
+
+    def move(self, moment: dt.datetime) -> None:
+        """Put the clock there; prices known so far are forgotten."""
+        self.now = moment
+        self.marks.clear()
+        self.worth = None
 
     def stamp(self) -> dt.datetime:
         """The account's moment now, made unique and ascending by microseconds."""
-        self.last_stamp = max(self.now, self.last_stamp + dt.timedelta(microseconds=1))
+        self.last_stamp = max(self.now, self.last_stamp + _TICK)
         return self.last_stamp
 
     def position_qty(self, symbol: str) -> Decimal:
-        """Signed shares held; 0 when there is no position."""
+        """Signed quantity held; 0 when there is no position."""
         held = self.positions.get(symbol)
         return held.qty if held else ZERO
+
+    def find(self, order_id: str) -> Order | None:
+        """An order of this account that is not over: one that works or one that waits."""
+        found = self.orders.get(order_id) or self.waiting.get(order_id)
+        if found is None:
+            for family in self.families.values():
+                if order_id in family:
+                    return family[order_id]
+        return found
+
+    def family(self, order_id: str) -> list[Order]:
+        """What came with an order and is not over."""
+        return list(self.families.get(order_id, {}).values())
+
+    def heir(self, order: Order) -> Order | None:
+        """The order that is on its way to replace this one."""
+        return next((other for other in self.waiting.values() if other.replaces == order.id), None)
+
+    def restore(self, order: Order) -> None:
+        """Put an order that is not over where it belongs, as it was read from the ledger."""
+        if order.status == "pending_new" and order.role != "leg":
+            self.waiting[order.id] = order
+            return
+        if order.parent_id is not None:
+            self.families.setdefault(order.parent_id, {})[order.id] = order
+        if order.active_from is not None and order.role != "leg":
+            self.orders.add(order)

@@ -1,135 +1,129 @@
-"""One step of an account's time: match its orders at a session's open or close, book the fills, let orders expire."""
+"""One step of an account's time: match its orders where a bar opens or closes, book the fills, let orders expire."""
 
 from __future__ import annotations
 
 import datetime as dt
-import uuid
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from decimal import ROUND_DOWN, Decimal
+from typing import TYPE_CHECKING
 
 from workbench.exchange import matching
 from workbench.exchange.clock import Step, StepKind
-from workbench.exchange.margin import worth
-from workbench.exchange.records import ZERO, Account, Execution, Order, Position
-from workbench.exchange.wire import event_json, order_json
+from workbench.exchange.expiration import expire
+from workbench.exchange.matching_legs import legs_at_print
+from workbench.exchange.order import ZERO
+from workbench.exchange.pending import settle
 
 if TYPE_CHECKING:
-    from workbench.exchange.ledger import Ledger
+    from collections.abc import Callable
+
+    from workbench.exchange.booking import Booking
     from workbench.exchange.market import Market
+    from workbench.exchange.matching import Bar
+    from workbench.exchange.records import SymbolFacts
+
+_EARLIER = dt.timedelta(microseconds=1)
 
 
-@dataclass(slots=True)
-class Played:
-    """What a step did: events for the stream, in order, and how many orders filled or expired."""
+def play(
+    booking: Booking,
+    step: Step,
+    *,
+    market: Market,
+    rules: matching.Rules,
+    facts: Mapping[str, SymbolFacts],
+    taken: Callable[[str, dt.datetime], Decimal],
+) -> None:
+    """Move the account to `step.moment`: what arrives or expires before it, the matching, what expires at it.
 
-    events: list[dict[str, Any]]
-    fills: int = 0
-    expired: int = 0
-
-
-def play(account: Account, step: Step, *, market: Market, ledger: Ledger, rules: matching.Rules) -> Played:
-    """Move the account to `step.moment`.
-
-    Changes the account in place and writes to the ledger, inside the caller's transaction.
+    Args:
+        taken: (symbol, since): shares that the account filled since then, for volume that was used before a restart.
     """
-    played = Played([])
-    account.now = step.moment
+    account, moment = booking.account, step.moment
+    pass_time(booking, moment - _EARLIER)
+    account.move(moment)
+    opening = step.kind is StepKind.OPEN
+    combined = False
     for symbol in account.orders.symbols():
-        bar = market.bar(symbol, step.session.date)
+        if not symbol:
+            combined = True
+            continue
+        if symbol in facts and facts[symbol].halted:
+            continue
+        bar = market.bar(symbol, step)
         if bar is None:
             continue
-        orders = account.orders.of(symbol)
-        if step.kind is StepKind.OPEN:
-            outcome = matching.at_open(orders, bar, rules=rules)
-        else:
-            used = ZERO
-            if bar.volume is not None:
-                used = _taken_since(account, symbol, step.session.opens, ledger)
-            outcome = matching.at_close(orders, bar, rules=rules, used=used)
-        _book(account, outcome, step.moment, ledger, played)
-    for order in account.orders:
-        if order.expires_at is not None and order.expires_at <= step.moment:
-            played.events.append(_end(account, order, "expired", step.moment, ledger=ledger))
-            played.expired += 1
-    ledger.save_account(account)
-    if step.kind is StepKind.CLOSE:
-        ledger.add_equity(account.id, step.moment, worth(account, market).equity, account.cash)
-    return played
-
-
-def _taken_since(account: Account, symbol: str, since: dt.datetime, ledger: Ledger) -> Decimal:
-    from workbench.exchange.clock import text_of
-
-    fills = ledger.executions(account.id, where="symbol=? AND happened>=?", values=(symbol, text_of(since)))
-    return sum((fill.qty for fill in fills), ZERO)
-
-
-def _book(account: Account, outcome: matching.Outcome, moment: dt.datetime, ledger: Ledger, played: Played) -> None:
-    open_orders = {order.id: order for order in account.orders}
-    touched: dict[str, Order] = {}
-    for order_id in outcome.triggered:
-        order = touched.setdefault(order_id, open_orders[order_id])
-        order.triggered = True
-        order.updated_at = account.stamp()
-    for match in outcome.matches:
-        order = touched.setdefault(match.order_id, open_orders[match.order_id])
-        execution = _fill(account, order, match, moment)
-        ledger.add_execution(account.id, execution)
-        ledger.save_position(account.id, order.symbol, account.positions.get(order.symbol))
-        event = "partial_fill" if execution.left else "fill"
-        played.events.append(
-            event_json(event, order_json(order), moment=moment, execution=execution, execution_id=execution.id)
+        used = _used(booking, bar, taken)
+        event = matching.at_open if opening else matching.at_close
+        outcome = event(
+            account.orders.of(symbol), bar, rules=rules, used=used, auction=step.first if opening else step.last
         )
-        played.fills += 1
-    for order in touched.values():
-        ledger.save_order(order)
-    for order_id in outcome.canceled:
-        played.events.append(_end(account, open_orders[order_id], "canceled", moment, ledger=ledger))
+        booking.book(outcome, moment)
+        if bar.volume is not None and outcome.matches:
+            filled = sum((match.qty for match in outcome.matches), ZERO)
+            account.taken[symbol] = (bar.opens_at, used + filled)
+    if combined:
+        _play_legs(booking, step, market=market, rules=rules, facts=facts, taken=taken)
+    pass_time(booking, moment)
+    if step.last:
+        expire(booking, step, market)
 
 
-def _fill(account: Account, order: Order, match: matching.Match, moment: dt.datetime) -> Execution:
-    change = order.sign * match.qty
-    account.cash -= change * match.price
-    position = account.positions.get(order.symbol) or Position(order.symbol, ZERO, ZERO)
-    after = position.after(change, match.price)
-    if after is None:
-        account.positions.pop(order.symbol, None)
-    else:
-        account.positions[order.symbol] = after
-    order.filled_qty += match.qty
-    order.filled_cost += match.qty * match.price
-    if order.qty is None:
-        order.qty = match.qty + match.left  # a notional order is sized by its first fill
-    order.updated_at = account.stamp()
-    order.filled_at = moment
-    order.status = "partially_filled"
-    if not match.left:
-        order.status = "filled"
-        account.orders.remove(order)
-    else:
-        account.orders.update(order)
-    return Execution(
-        id=str(uuid.uuid4()),
-        order_id=order.id,
-        symbol=order.symbol,
-        side=order.side,
-        qty=match.qty,
-        price=match.price,
-        happened=moment,
-        cumulative=order.filled_qty,
-        left=match.left,
-        position_qty=after.qty if after else ZERO,
-    )
+def pass_time(booking: Booking, until: dt.datetime) -> None:
+    """What happens without any price: changes on their way arrive, orders expire."""
+    account = booking.account
+    if until < account.now:
+        return
+    settle(booking, until)
+    for order in account.orders:
+        if order.expires_at is not None and order.expires_at <= until and account.orders.get(order.id) is not None:
+            booking.end(order, "expired", order.expires_at)
 
 
-def _end(account: Account, order: Order, status: str, moment: dt.datetime, *, ledger: Ledger) -> dict[str, Any]:
-    order.status = status
-    order.updated_at = account.stamp()
-    if status == "expired":
-        order.expired_at = moment
-    else:
-        order.canceled_at = moment
-    account.orders.remove(order)
-    ledger.save_order(order)
-    return event_json(status, order_json(order), moment=moment, execution_id=str(uuid.uuid4()))
+def _used(booking: Booking, bar: Bar, taken: Callable[[str, dt.datetime], Decimal]) -> Decimal:
+    """Shares of the bar's volume that the account took already."""
+    if bar.volume is None:
+        return ZERO
+    known = booking.account.taken.get(bar.symbol)
+    if known is None or known[0] != bar.opens_at:
+        known = booking.account.taken[bar.symbol] = (bar.opens_at, taken(bar.symbol, bar.opens_at))
+    return known[1]
+
+
+def _play_legs(
+    booking: Booking,
+    step: Step,
+    *,
+    market: Market,
+    rules: matching.Rules,
+    facts: Mapping[str, SymbolFacts],
+    taken: Callable[[str, dt.datetime], Decimal],
+) -> None:
+    """The multi-leg orders, after the single ones: at prints that all their legs have."""
+    account = booking.account
+    for order in account.orders.of(""):
+        if order.active_from is None or order.active_from >= step.moment:
+            continue
+        legs = account.family(order.id)
+        prices: dict[str, Decimal] = {}
+        room: dict[str, Decimal | None] = {}
+        for leg in legs:
+            bar = None if leg.symbol in facts and facts[leg.symbol].halted else market.bar(leg.symbol, step)
+            price = None if bar is None else bar.open if step.kind is StepKind.OPEN else bar.close
+            if bar is None or price is None:
+                break
+            prices[leg.symbol] = price
+            room[leg.symbol] = None
+            if bar.volume is not None:
+                whole = (bar.volume * rules.participation).to_integral_value(ROUND_DOWN)
+                room[leg.symbol] = max(ZERO, whole - _used(booking, bar, taken))
+        if not legs or len(prices) < len(legs):
+            continue
+        matches = legs_at_print(order, legs, prices, room=room, rules=rules)
+        if not matches:
+            continue
+        booking.fill_legs(order, matches, step.moment)
+        for leg, match in zip(legs, matches, strict=False):
+            if leg.symbol in account.taken:
+                since, used = account.taken[leg.symbol]
+                account.taken[leg.symbol] = (since, used + match.qty)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import socket
 import struct
 import time
@@ -13,21 +14,25 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from tornado import iostream, web
+from tornado import httputil, iostream, web
 
-from workbench.exchange.faults import UNKNOWN_STATUS, Faults
+from workbench.exchange.faults import UNKNOWN_STATUS, Fault, Faults
+from workbench.exchange.skew import asked, skewed
 from workbench.exchange.wire import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from workbench.exchange.crypto import CryptoMarket
+    from workbench.exchange.data_hub import DataHub
+    from workbench.exchange.newsroom import Newsroom
     from workbench.exchange.records import Account
     from workbench.exchange.subscribers import Subscribers
     from workbench.exchange.venue import Venue
 
 log = structlog.get_logger("workbench.exchange")
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
-LONGEST_HANG_SECONDS = 600.0
+USUAL_PER_MINUTE = 200  # what Alpaca gives to an account without a subscription
 _RESET = struct.pack("ii", 1, 0)  # linger on, zero seconds: closing sends a reset instead of a goodbye
 
 
@@ -53,6 +58,15 @@ class RateLimit:
         }
         return count <= self.per_minute, headers
 
+    def spent(self, seconds: float, now: float) -> dict[str, str]:
+        """The headers of a 429 that comes to an end in so many seconds."""
+        return {
+            "Retry-After": str(math.ceil(seconds)),
+            "X-RateLimit-Limit": str(self.per_minute or USUAL_PER_MINUTE),
+            "X-RateLimit-Remaining": "0",
+            "X-RateLimit-Reset": str(math.ceil(now + seconds)),
+        }
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -63,13 +77,17 @@ class Exchange:
     subscribers: Subscribers
     rate_limit: RateLimit
     started_at: float
+    crypto: CryptoMarket
+    newsroom: Newsroom
+    data: DataHub
 
 
 class Resource(web.RequestHandler):
     """One HTTP resource without an account: the admin API."""
 
     exchange: Exchange
-    fault: str | None = None
+    fault: Fault | None = None
+    skew: float = 0.0
     kept_headers: Mapping[str, str] = MappingProxyType({})  # Tornado forgets headers when an error is answered
 
     def initialize(self, exchange: Exchange) -> None:
@@ -89,17 +107,21 @@ class Resource(web.RequestHandler):
         if host not in LOOPBACK_NAMES:
             raise Refusal(403, None, "forbidden: the local exchange answers on loopback only.")
         self.admit()
+        self.skew = self.exchange.faults.skew(self.request.method or "", self.request.path)
+        if self.skew:
+            self.keep_headers({"Date": httputil.format_timestamp(time.time() + self.skew)})
         self.fault = self.exchange.faults.strike(self.request.method or "", self.request.path)
-        match self.fault:
+        match self.fault.kind if self.fault is not None else None:
             case "429":
-                self.keep_headers({"Retry-After": "1"})
+                assert self.fault is not None
+                self.keep_headers(self.exchange.rate_limit.spent(self.fault.seconds, time.time()))
                 raise Refusal(429, 42910000, "rate limit exceeded")
             case "504-before-accept":
                 self._gateway_timeout()
             case "500-html":
-                self.set_status(500)
-                self.set_header("Content-Type", "text/html")
-                self.finish("<html><body><h1>500 Internal Server Error</h1></body></html>")
+                self._html(500, "Internal Server Error")
+            case "502-html":
+                self._html(502, "Bad Gateway")
             case "reset-before":
                 self._reset()
                 raise web.Finish
@@ -130,11 +152,12 @@ class Resource(web.RequestHandler):
 
     def query(self, name: str) -> str | None:
         """One query parameter, None where it is absent or empty."""
-        return self.get_query_argument(name, None) or None
+        given = self.get_query_argument(name, None) or None
+        return asked(given, self.skew) if given and self.skew and name in {"after", "until"} else given
 
     async def reply(self, body: Any, *, status: int = 200) -> None:
         """Answer with JSON (nothing for None), unless a fault takes the answer away after the work was done."""
-        match self.fault:
+        match self.fault.kind if self.fault is not None else None:
             case "504-after-accept":
                 self._gateway_timeout()
                 return
@@ -142,10 +165,18 @@ class Resource(web.RequestHandler):
                 self._reset()
                 return
             case "hang":
-                await self._hang()
+                assert self.fault is not None
+                if not await self._gone_within(self.fault.seconds):
+                    self._reset()
                 return
+            case "slow":
+                assert self.fault is not None
+                if await self._gone_within(self.fault.seconds):
+                    return
             case "unknown-status" if isinstance(body, dict) and "status" in body:
                 body = body | {"status": UNKNOWN_STATUS}
+        if self.skew:
+            body = skewed(body, self.skew)
         self.set_status(status)
         self.finish(None if body is None else json.dumps(body, separators=(",", ":")).encode())
 
@@ -170,6 +201,11 @@ class Resource(web.RequestHandler):
         self.set_status(504)
         self.finish(json.dumps({"message": "upstream request timeout"}))
 
+    def _html(self, status: int, words: str) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html")
+        self.finish(f"<html><body><h1>{status} {words}</h1></body></html>")
+
     def _reset(self) -> None:
         connection = self.request.connection
         stream = getattr(connection, "stream", None)
@@ -177,14 +213,15 @@ class Resource(web.RequestHandler):
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             stream.close()
 
-    async def _hang(self) -> None:
-        """Say nothing until the client goes away."""
+    async def _gone_within(self, seconds: float) -> bool:
+        """Say nothing for so long; True as soon as the client goes away."""
         gone = asyncio.Event()
         self._gone = gone
         try:
-            await asyncio.wait_for(gone.wait(), LONGEST_HANG_SECONDS)
+            await asyncio.wait_for(gone.wait(), seconds)
         except TimeoutError:
-            self._reset()
+            return False
+        return True
 
     def on_connection_close(self) -> None:
         """The client went away."""
@@ -208,6 +245,7 @@ class AccountResource(Resource):
         allowed, counted = self.exchange.rate_limit.take(key_id, time.time())
         self.keep_headers(counted)
         if not allowed:
+            self.keep_headers({"Retry-After": str(max(1, int(counted["X-RateLimit-Reset"]) - int(time.time())))})
             raise Refusal(429, 42910000, "rate limit exceeded")
         self.account = account
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tornado import websocket
+from tornado import web, websocket
+
+from workbench.exchange.faults import STREAM_PATH
 
 if TYPE_CHECKING:
     from workbench.exchange.resource import Exchange
@@ -21,6 +23,11 @@ class TradeUpdates(websocket.WebSocketHandler):
         """Tornado's way of handing over the parts."""
         self.exchange = exchange
         self.account_id: str | None = None
+
+    def prepare(self) -> None:
+        """No stream while a fault keeps it cut."""
+        if self.exchange.faults.is_cut(STREAM_PATH):
+            raise web.HTTPError(503)
 
     def check_origin(self, origin: str) -> bool:
         """A browser page has no business here; clients without a browser send no Origin at all."""
@@ -56,6 +63,13 @@ class TradeUpdates(websocket.WebSocketHandler):
             self.write_message(frame, binary=True)
         except websocket.WebSocketClosedError:
             self.exchange.subscribers.remove(self)
+
+    def drop(self) -> None:
+        """Cut the connection without a goodbye, as a broken network does."""
+        self.exchange.subscribers.remove(self)
+        stream = getattr(self.ws_connection, "stream", None)
+        if stream is not None:
+            stream.close()
 
     def _authenticate(self, data: dict[str, Any]) -> None:
         key_id = str(data.get("key_id") or data.get("key") or "")

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from workbench.exchange.delivery import Delivery
+from workbench.exchange.faults import STREAM_PATH
+from workbench.exchange.skew import skewed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from workbench.exchange.delivery import Listener
     from workbench.exchange.faults import Faults
-
-
-class Listener(Protocol):
-    """One connection of the stream."""
-
-    def send(self, frame: bytes) -> None:
-        """Send one prepared frame; never raises."""
-        ...
 
 
 class Subscribers:
     """Who listens to which account."""
 
     def __init__(self, faults: Faults) -> None:
-        self._faults = faults
+        self._faults, self._delivery = faults, Delivery(faults, STREAM_PATH)
         self._listening: defaultdict[str, set[Listener]] = defaultdict(set)
 
     def add(self, account_id: str, socket: Listener) -> None:
@@ -46,7 +43,6 @@ class Subscribers:
         if not listening:
             return
         for event in events:
-            frame = json.dumps(event, separators=(",", ":")).encode()
-            for _ in range(self._faults.copies()):
-                for socket in tuple(listening):
-                    socket.send(frame)
+            seconds = self._faults.skew("GET", STREAM_PATH)
+            frame = json.dumps(skewed(event, seconds) if seconds else event, separators=(",", ":")).encode()
+            self._delivery.send(account_id, frame, listening)

@@ -12,17 +12,27 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from workbench.exchange import intake, margin
-from workbench.exchange.matching import Rules
-from workbench.exchange.records import Account, ClockKind, Order
-from workbench.exchange.replay import Played, play
-from workbench.exchange.wire import Refusal, event_json, order_json, plain
+from workbench.exchange.account_rules import DEFAULT_PROFILE, PROFILES
+from workbench.exchange.booking import Booking
+from workbench.exchange.clock import Step, StepKind, text_of
+from workbench.exchange.combined import read_order
+from workbench.exchange.configuration import changed, initial
+from workbench.exchange.engine import Engine
+from workbench.exchange.expiration import exercise
+from workbench.exchange.fields import MALFORMED
+from workbench.exchange.margin import worth
+from workbench.exchange.occ import contract_of
+from workbench.exchange.order import Order
+from workbench.exchange.records import Account, ClockKind, Execution, SymbolFacts
+from workbench.exchange.replay import pass_time
+from workbench.exchange.wire import Refusal, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from workbench.exchange.ledger import Ledger
     from workbench.exchange.market import Market
+    from workbench.exchange.matching import Rules
 
 STEPS_AT_ONCE = 25  # an advance lets other requests in after so many steps
 
@@ -37,7 +47,12 @@ class Advanced:
 
 
 class Venue:
-    """All accounts of one exchange. Used from one event loop; only `advance` awaits."""
+    """All accounts of one exchange. Used from one event loop; only `advance` awaits.
+
+    Args:
+        publish: tells the stream of an account about events, in order.
+        listened: whether anybody would hear them; where nobody does, they are not made.
+    """
 
     def __init__(
         self,
@@ -47,9 +62,19 @@ class Venue:
         rules: Rules,
         publish: Callable[[str, Iterable[dict[str, Any]]], None],
         wall: Callable[[], dt.datetime],
+        moved: Callable[[str, dt.datetime], None] | None = None,
+        breathe: Callable[[str], Awaitable[None]] | None = None,
+        listened: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.ledger, self.market, self.rules, self.wall = ledger, market, rules, wall
-        self._publish = publish
+        self.facts = ledger.symbols()
+        self.engine = Engine(
+            market=market, rules=rules, facts=self.facts, fills=self._fills, last_number=ledger.last_number()
+        )
+        self._publish, self._listened = publish, listened
+        # Market data flows as clocks move, and an advance lets its listeners keep up.
+        self._moved = moved or (lambda _account_id, _now: None)
+        self._breathe = breathe or (lambda _account_id: asyncio.sleep(0))
         self._accounts = {account.name: account for account in ledger.accounts()}
         self._by_key = {account.key_id: account.name for account in self._accounts.values()}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -83,17 +108,23 @@ class Venue:
         cash: Decimal,
         at: dt.datetime,
         clock: ClockKind = ClockKind.REPLAY,
-        multiplier: Decimal = Decimal(4),
-        shorting: bool = True,
+        profile: str = DEFAULT_PROFILE,
+        multiplier: Decimal | None = None,
+        shorting: bool | None = None,
     ) -> Account:
-        """The account of that name, opened with `cash` at the moment `at` where it does not exist yet."""
+        """The account of that name, opened with `cash` at the moment `at` where it does not exist yet.
+
+        `profile` names its rules (see `account_rules`); `multiplier` and `shorting` are the profile's where not given.
+        """
         if name in self._accounts:
             return self.account(name)
-        timeline = self.market.timeline
+        timeline, rules = self.market.timeline, PROFILES.get(profile)
+        if rules is None:
+            raise Refusal(422, MALFORMED, f"profile={profile!r} is none of {', '.join(PROFILES)}")
         if not timeline.first <= at <= timeline.last:
-            raise Refusal(
-                422, intake.MALFORMED, f"at={at} is outside the calendar, {timeline.first} to {timeline.last}"
-            )
+            raise Refusal(422, MALFORMED, f"at={at} is outside the calendar, {timeline.first} to {timeline.last}")
+        multiplier = rules.multiplier if multiplier is None else multiplier
+        shorting = rules.shorting if shorting is None else shorting
         account = Account(
             id=str(uuid.uuid4()),
             name=name,
@@ -107,16 +138,9 @@ class Venue:
             cash=cash,
             multiplier=multiplier,
             shorting=shorting,
-            configurations={
-                "fractional_trading": True,
-                "max_margin_multiplier": plain(multiplier),
-                "no_shorting": not shorting,
-                "suspend_trade": False,
-                "trade_confirm_email": "none",
-                "ptp_no_exception_entry": False,
-                "max_options_trading_level": None,
-            },
+            configurations=initial(multiplier=multiplier, shorting=shorting),
             last_stamp=at - dt.timedelta(microseconds=1),
+            rules=rules,
         )
         with self.ledger.transaction():
             self.ledger.add_account(account)
@@ -126,44 +150,31 @@ class Venue:
         return account
 
     def configure(self, account: Account, changes: dict[str, Any]) -> None:
-        """Change account configurations; unknown names are refused with 422."""
-        unknown = sorted(set(changes) - set(account.configurations) - {"dtbp_check", "pdt_check"})
-        if unknown:
-            raise Refusal(422, intake.MALFORMED, f"unknown account configuration: {', '.join(unknown)}")
-        with self._changing(account):
-            for name, value in changes.items():
-                if name in account.configurations:
-                    flag = isinstance(account.configurations[name], bool)
-                    account.configurations[name] = intake.truth(value) if flag else value
-            self.ledger.save_account(account)
+        """Change account configurations; unknown names and values are refused with 422."""
+        after = changed(account.configurations, changes)
+        with self._booking(account, moved=True):
+            account.configurations = after
+
+    def set_symbol(self, symbol: str, facts: SymbolFacts) -> None:
+        """Say something about a symbol that holds for all accounts."""
+        with self.ledger.transaction():
+            self.ledger.save_symbol(symbol, facts)
+        self.facts[symbol] = facts
 
     # ---- orders
 
     def submit(self, account: Account, body: dict[str, Any]) -> Order:
         """Accept an order: it is durable when this returns. Raises Refusal."""
-        request = intake.read_order(body)
+        request = read_order(body)
         # First of all: a repeated id is told so even where the order would be refused for another reason by now.
         self._check_unused(account, request.client_order_id)
-        if not self.market.knows(request.symbol):
-            raise Refusal(422, intake.UNPROCESSABLE, "invalid symbol")
-        if account.configurations["suspend_trade"]:
-            raise Refusal(403, margin.FORBIDDEN, "new orders are rejected by user request")
-        admission = margin.admit(request, account, self.market)
-        order = self._order(account, request, admission)
-        with self._changing(account):
-            self.ledger.add_order(account.id, order)
-            account.orders.add(order)
-        self._publish(account.id, _welcome(order))
-        return order
+        with self._booking(account) as booking:
+            return self.engine.submit(booking, request)
 
     def cancel(self, account: Account, order: Order) -> None:
         """Cancel an open order. Raises Refusal 422 where it is not open any more."""
-        working = account.orders.get(order.id)
-        if working is None:
-            raise Refusal(422, intake.UNPROCESSABLE, f'order is already in "{order.status}" state')
-        with self._changing(account):
-            self._end(account, working, "canceled")
-        self._tell(account, "canceled", working)
+        with self._booking(account) as booking:
+            self.engine.cancel(booking, order)
 
     def replace(self, account: Account, order: Order, body: dict[str, Any]) -> Order:
         """Put a new order in the place of an open one; `qty` counts what the old one has filled already.
@@ -171,26 +182,13 @@ class Venue:
         Raises:
             Refusal: the order is not open, or the new one is not allowed; the old one stays as it is.
         """
-        old = account.orders.get(order.id)
-        if old is None:
-            raise Refusal(422, intake.UNPROCESSABLE, f'order is already in "{order.status}" state')
-        request = intake.read_replacement(old, body)
-        self._check_unused(account, request.client_order_id)
-        admission = margin.admit(request, account, self.market, ignoring=old)
-        new = self._order(account, request, admission)
-        new.replaces = old.id
-        with self._changing(account):
-            self._end(account, old, "replaced")
-            old.replaced_by = new.id
-            self.ledger.save_order(old)
-            self.ledger.add_order(account.id, new)
-            account.orders.add(new)
-        self._tell(account, "replaced", old)
-        self._publish(account.id, _welcome(new))
-        return new
+        with self._booking(account) as booking:
+            request, put = self.engine.replace(booking, order, body)
+            self._check_unused(account, request.client_order_id)
+            return put()
 
     def close_position(self, account: Account, symbol: str, *, qty: Decimal | None = None) -> Order:
-        """A market day order that closes `qty` shares of a position, or all of it. Raises Refusal 404 without one."""
+        """A market day order that closes `qty` of a position, or all of it. Raises Refusal 404 without one."""
         position = account.positions.get(symbol)
         if position is None:
             raise Refusal(404, 40410000, f"position does not exist: {symbol}")
@@ -205,6 +203,16 @@ class Venue:
             },
         )
 
+    def exercise(self, account: Account, symbol: str) -> None:
+        """Exercise a long option position at once. Raises Refusal: 404 without one, 422 for a stock, 403."""
+        contract = contract_of(symbol)
+        if account.positions.get(symbol) is None:
+            raise Refusal(404, 40410000, f"position does not exist: {symbol}")
+        if contract is None:
+            raise Refusal(422, 42210000, f"{symbol} is not an option contract")
+        with self._booking(account) as booking:
+            exercise(booking, contract, self.market)
+
     # ---- time
 
     async def advance(self, name: str, *, to: dt.datetime) -> Advanced:
@@ -216,27 +224,28 @@ class Venue:
         async with self._locks[name]:
             account = self.account(name)
             if account.clock is ClockKind.REAL:
-                raise Refusal(422, intake.MALFORMED, f"account {name!r} runs on the real clock; nobody can advance it")
+                raise Refusal(422, MALFORMED, f"account {name!r} runs on the real clock; nobody can advance it")
             if to < account.now:
                 raise Refusal(
                     422,
-                    intake.MALFORMED,
+                    MALFORMED,
                     f"the clock of account {name!r} stands at {account.now.isoformat()} and cannot go back to "
                     f"{to.isoformat()}",
                 )
             if to > self.market.timeline.last:
-                raise Refusal(422, intake.MALFORMED, f"to={to.isoformat()} is beyond the calendar's end")
+                raise Refusal(422, MALFORMED, f"to={to.isoformat()} is beyond the calendar's end")
             fills = expired = count = 0
             while (step := self.market.timeline.next_step(account.now)).moment <= to:
-                played = self._play(account, step)
-                fills, expired, count = fills + played.fills, expired + played.expired, count + 1
+                done = self._play(account, step)
+                fills, expired, count = fills + done.fills, expired + done.expired, count + 1
                 if count % STEPS_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+                    await self._breathe(account.id)
                     account = self.account(name)
-            with self._changing(account):
-                account.now = to
-                self.ledger.save_account(account)
-            return Advanced(to, fills, expired)
+            with self._booking(account, moved=True) as booking:
+                pass_time(booking, to)
+                account.move(to)
+            self._moved(account.id, to)
+            return Advanced(to, fills, expired + booking.expired)
 
     def catch_up(self) -> None:
         """Bring all real clocks to the wall, so that their streams hear of fills without being asked."""
@@ -249,73 +258,54 @@ class Venue:
         while (step := self.market.timeline.next_step(account.now)).moment <= wall:
             self._play(account, step)
             account = self._accounts[account.name]
-        account.now = wall
+        if any(_due(order, wall) for order in account.orders):
+            with self._booking(account, moved=True) as booking:
+                pass_time(booking, wall)
+        account.move(wall)
+        self._moved(account.id, wall)
         return account
 
-    def _play(self, account: Account, step: Any) -> Played:
-        with self._changing(account):
-            played = play(account, step, market=self.market, ledger=self.ledger, rules=self.rules)
-        self._publish(account.id, played.events)
-        return played
+    def _play(self, account: Account, step: Step) -> Booking:
+        with self._booking(account, moved=True, step=step) as booking:
+            self.engine.play(booking, step)
+        self._moved(account.id, step.moment)
+        return booking
 
     # ---- inside
 
     @contextlib.contextmanager
-    def _changing(self, account: Account) -> Iterator[None]:
-        """A transaction; where it fails, the account in memory becomes again what the ledger says."""
+    def _booking(self, account: Account, *, moved: bool = False, step: Step | None = None) -> Iterator[Booking]:
+        """A booking that is written in one transaction and then told.
+
+        Where it fails, the account in memory becomes again what the ledger says. A refusal comes before any change.
+        """
+        booking = Booking(account, new_id=self.engine.new_id, listened=self._listened(account.id))
         try:
+            yield booking
             with self.ledger.transaction():
-                yield
+                self.ledger.write(booking)
+                if moved:
+                    self.ledger.save_account(account)
+                if step is not None and (step.last or (step.kind is StepKind.CLOSE and account.positions)):
+                    equity = worth(account, self.market).equity
+                    self.ledger.add_equity(account.id, step.moment, equity, account.cash)
+        except Refusal:
+            raise
         except BaseException:
             self._accounts[account.name] = self.ledger.account(account.id)
             raise
+        self._publish(account.id, booking.events)
+
+    def _fills(self, account: Account, symbol: str | None, since: dt.datetime) -> list[Execution]:
+        if symbol is None:
+            return self.ledger.executions(account.id, where="happened>=?", values=(text_of(since),))
+        return self.ledger.executions(account.id, where="symbol=? AND happened>=?", values=(symbol, text_of(since)))
 
     def _check_unused(self, account: Account, client_order_id: str) -> None:
-        if self.ledger.order_by_client_id(account.id, client_order_id) is not None:
-            raise Refusal(422, intake.MALFORMED, "client_order_id must be unique")
-
-    def _order(self, account: Account, request: intake.OrderRequest, admission: margin.Admission) -> Order:
-        moment = account.stamp()
-        return Order(
-            id=str(uuid.uuid4()),
-            number=0,
-            client_order_id=request.client_order_id,
-            symbol=request.symbol,
-            side=request.side,
-            type=request.type,
-            time_in_force=request.time_in_force,
-            qty=request.qty,
-            notional=request.notional,
-            limit_price=request.limit_price,
-            stop_price=request.stop_price,
-            status="new",
-            created_at=moment,
-            updated_at=moment,
-            expires_at=intake.expiry(request, now=account.now, timeline=self.market.timeline),
-            opening=admission.opening,
-            reserve_price=admission.reserve_price,
-            extended_hours=request.extended_hours,
-            position_intent=request.position_intent,
-        )
-
-    def _end(self, account: Account, order: Order, status: str) -> None:
-        order.status = status
-        order.updated_at = account.stamp()
-        if status == "canceled":
-            order.canceled_at = order.updated_at
-        else:
-            order.replaced_at = order.updated_at
-        account.orders.remove(order)
-        self.ledger.save_order(order)
-
-    def _tell(self, account: Account, event: str, order: Order) -> None:
-        self._publish(
-            account.id,
-            [event_json(event, order_json(order), moment=order.updated_at, execution_id=str(uuid.uuid4()))],
-        )
+        if self.ledger.knows_client_id(account.id, client_order_id):
+            raise Refusal(422, MALFORMED, "client_order_id must be unique")
 
 
-def _welcome(order: Order) -> Iterator[dict[str, Any]]:
-    """The two events of an accepted order, made only where somebody listens: seen, then working."""
-    yield event_json("pending_new", order_json(order, status="pending_new"), moment=order.created_at, execution_id=None)
-    yield event_json("new", order_json(order), moment=order.created_at, execution_id=str(uuid.uuid4()))
+def _due(order: Order, moment: dt.datetime) -> bool:
+    """Whether something happens to an order by then without any price."""
+    return any(due is not None and due <= moment for due in (order.settles_at, order.expires_at))

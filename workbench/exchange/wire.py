@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any
 
 from workbench.exchange.clock import text_of
-from workbench.exchange.market import day_start
-from workbench.exchange.records import PRICE_STEP, ZERO
+from workbench.exchange.order import PRICE_STEP, ZERO
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable
 
-    from workbench.exchange.market import Print
-    from workbench.exchange.matching import Bar
-    from workbench.exchange.records import Account, Execution, Order, Position
+    from workbench.exchange.records import Account, Activity, Execution, Order, Position, SymbolFacts, Worth
 
-# Where a source has no value the wire says "NaN", in quotes: valid JSON, and alpaca-py's models read it as a float NaN.
-# A zero would be an invented fact, and null would make the client's models refuse the whole answer.
-ABSENT = "NaN"
 _NAMES = uuid.UUID("6f1d3a52-0a57-5b8e-9a55-3f0f1f1e7c11")
 
 
@@ -32,6 +28,7 @@ class Refusal(Exception):
         self.body: dict[str, Any] = ({} if code is None else {"code": code}) | {"message": message} | facts
 
 
+@functools.lru_cache(maxsize=16_384)
 def asset_id(symbol: str) -> str:
     """The id of an asset: always the same for the same symbol, on every exchange."""
     return str(uuid.uuid5(_NAMES, symbol))
@@ -56,8 +53,10 @@ def _when(moment: dt.datetime | None) -> str | None:
     return None if moment is None else text_of(moment)
 
 
-def order_json(order: Order, *, status: str | None = None) -> dict[str, Any]:
-    """One order; `status` overrides what is stored, for the moment before it is working."""
+def order_json(order: Order, *, status: str | None = None, legs: Iterable[Order] | None = None) -> dict[str, Any]:
+    """One order; `status` overrides what is stored, for the moment before it is working; `legs` came with it."""
+    several = order.order_class == "mleg" and not order.role
+    kind = "" if order.role == "leg" else order.type
     return {
         "id": order.id,
         "client_order_id": order.client_order_id,
@@ -68,20 +67,20 @@ def order_json(order: Order, *, status: str | None = None) -> dict[str, Any]:
         "expired_at": _when(order.expired_at),
         "expires_at": _when(order.expires_at),
         "canceled_at": _when(order.canceled_at),
-        "failed_at": None,
+        "failed_at": _when(order.failed_at),
         "replaced_at": _when(order.replaced_at),
         "replaced_by": order.replaced_by,
         "replaces": order.replaces,
-        "asset_id": asset_id(order.symbol),
+        "asset_id": "" if several else asset_id(order.symbol),
         "symbol": order.symbol,
-        "asset_class": "us_equity",
+        "asset_class": "" if several else order.asset_class,
         "notional": _maybe(order.notional),
         "qty": None if order.notional is not None else _maybe(order.qty),
         "filled_qty": plain(order.filled_qty),
         "filled_avg_price": _maybe(order.average_price),
-        "order_class": "",
-        "order_type": order.type,
-        "type": order.type,
+        "order_class": order.order_class,
+        "order_type": kind,
+        "type": kind,
         "side": order.side,
         "position_intent": order.position_intent,
         "time_in_force": order.time_in_force,
@@ -89,10 +88,11 @@ def order_json(order: Order, *, status: str | None = None) -> dict[str, Any]:
         "stop_price": _maybe(order.stop_price),
         "status": status or order.status,
         "extended_hours": order.extended_hours,
-        "legs": None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "legs": None if legs is None else [order_json(leg) for leg in legs],
+        "trail_percent": _maybe(order.trail_percent),
+        "trail_price": _maybe(order.trail_price),
+        "hwm": _maybe(order.hwm),
+        "ratio_qty": _maybe(order.ratio_qty),
         "source": None,
     }
 
@@ -121,9 +121,9 @@ def event_json(
     return {"stream": "trade_updates", "data": data}
 
 
-def activity_id(execution: Execution) -> str:
-    """The id of a fill in the activities: its moment to the millisecond, then the execution id."""
-    return f"{execution.happened:%Y%m%d%H%M%S}{execution.happened.microsecond // 1000:03d}::{execution.id}"
+def activity_id(one: Execution | Activity) -> str:
+    """The id of an activity: its moment to the millisecond, then the id of the execution or of the activity itself."""
+    return f"{one.happened:%Y%m%d%H%M%S}{one.happened.microsecond // 1000:03d}::{one.id}"
 
 
 def activity_json(execution: Execution) -> dict[str, Any]:
@@ -144,8 +144,30 @@ def activity_json(execution: Execution) -> dict[str, Any]:
     }
 
 
+def other_activity_json(activity: Activity) -> dict[str, Any]:
+    """An activity that is no fill."""
+    return {
+        "id": activity_id(activity),
+        "activity_type": activity.kind,
+        "date": activity.happened.date().isoformat(),
+        "net_amount": plain(activity.net_amount),
+        "symbol": activity.symbol,
+        "qty": _maybe(activity.qty),
+        "price": _maybe(activity.price),
+        "description": activity.description,
+        "status": "executed",
+        "created_at": text_of(activity.happened),
+    }
+
+
 def position_json(
-    position: Position, *, mark: Decimal, before: Decimal, opened: tuple[Decimal, Decimal], held: Decimal
+    position: Position,
+    *,
+    mark: Decimal,
+    before: Decimal,
+    opened: tuple[Decimal, Decimal],
+    held: Decimal,
+    multiplier: Decimal = Decimal(1),
 ) -> dict[str, Any]:
     """One position.
 
@@ -154,19 +176,21 @@ def position_json(
         before: close of the session before.
         opened: (shares, cost) of the position that came in since that close, for the intraday numbers.
         held: shares that open closing orders hold.
+        multiplier: shares per unit of quantity: 100 for options.
     """
-    cost = position.qty * position.average_entry
-    value = position.qty * mark
+    option = multiplier != 1
+    cost = position.qty * position.average_entry * multiplier
+    value = position.qty * mark * multiplier
     gain = value - cost
     new_shares, new_cost = opened
-    intraday = value - ((position.qty - new_shares) * before + new_cost)
-    intraday_base = abs((position.qty - new_shares) * before + new_cost)
+    base = ((position.qty - new_shares) * before + new_cost) * multiplier
+    intraday, intraday_base = value - base, abs(base)
     return {
         "asset_id": asset_id(position.symbol),
         "symbol": position.symbol,
-        "exchange": "NYSE",
-        "asset_class": "us_equity",
-        "asset_marginable": True,
+        "exchange": "" if option else "NYSE",
+        "asset_class": "us_option" if option else "us_equity",
+        "asset_marginable": not option,
         "avg_entry_price": plain(position.average_entry),
         "qty": plain(position.qty),
         "qty_available": plain(position.qty - held if position.qty > 0 else position.qty + held),
@@ -187,22 +211,20 @@ def _ratio(part: Decimal, whole: Decimal) -> str:
     return plain((part / whole).quantize(PRICE_STEP)) if whole else "0"
 
 
-def account_json(
-    account: Account,
-    *,
-    long_value: Decimal,
-    short_value: Decimal,
-    buying_power: Decimal,
-    last_equity: Decimal,
-    rates: tuple[Decimal, Decimal],
-) -> dict[str, Any]:
-    """One account, without the pattern-day-trader fields, which Alpaca removed.
-
-    `rates`: (initial, maintenance) margin per currency unit of position.
-    """
-    equity = account.cash + long_value + short_value
-    gross = long_value - short_value
-    overnight = max(ZERO, 2 * equity - gross)
+def account_json(account: Account, worth: Worth, *, last_equity: Decimal, day_trades: int | None) -> dict[str, Any]:
+    """One account. The pattern-day-trader fields, which Alpaca removed, are there only where `day_trades` is given."""
+    gross = worth.long_value - worth.short_value
+    overnight = max(ZERO, 2 * worth.equity - gross)
+    pattern: dict[str, Any] = {}
+    rule = account.rules.day_trades
+    if rule is not None and day_trades is not None:
+        pattern = {
+            "pattern_day_trader": day_trades > rule.allowed,
+            "daytrade_count": day_trades,
+            "daytrading_buying_power": money(worth.buying_power if worth.equity >= rule.equity else ZERO),
+        }
+    level = account.configurations.get("max_options_trading_level")
+    approved = account.rules.options_level
     return {
         "id": account.id,
         "account_number": account.account_number,
@@ -210,16 +232,19 @@ def account_json(
         "crypto_status": "INACTIVE",
         "currency": "USD",
         "cash": money(account.cash),
-        "portfolio_value": money(equity),
-        "equity": money(equity),
+        "portfolio_value": money(worth.equity),
+        "equity": money(worth.equity),
         "last_equity": money(last_equity),
-        "long_market_value": money(long_value),
-        "short_market_value": money(short_value),
-        "buying_power": money(buying_power),
-        "regt_buying_power": money(min(buying_power, overnight)),
-        "non_marginable_buying_power": money(max(ZERO, min(account.cash, buying_power))),
-        "initial_margin": money(gross * rates[0]),
-        "maintenance_margin": money(gross * rates[1]),
+        "long_market_value": money(worth.long_value),
+        "short_market_value": money(worth.short_value),
+        "buying_power": money(worth.buying_power),
+        "regt_buying_power": money(min(worth.buying_power, overnight)),
+        "non_marginable_buying_power": money(max(ZERO, min(account.cash, worth.buying_power))),
+        "options_buying_power": money(worth.options_buying_power),
+        "options_approved_level": approved,
+        "options_trading_level": approved if level is None else min(approved, level),
+        "initial_margin": money(gross / account.multiplier),
+        "maintenance_margin": money(gross * account.rules.maintenance + worth.required),
         "multiplier": plain(account.multiplier),
         "shorting_enabled": account.shorting and not account.configurations["no_shorting"],
         "accrued_fees": "0",
@@ -228,11 +253,11 @@ def account_json(
         "account_blocked": False,
         "trade_suspended_by_user": bool(account.configurations["suspend_trade"]),
         "created_at": text_of(account.opened_at),
-    }
+    } | pattern
 
 
-def asset_json(symbol: str, *, tradable: bool) -> dict[str, Any]:
-    """One asset."""
+def asset_json(symbol: str, *, tradable: bool, facts: SymbolFacts) -> dict[str, Any]:
+    """One asset; a halted one is not tradable."""
     return {
         "id": asset_id(symbol),
         "class": "us_equity",
@@ -240,46 +265,10 @@ def asset_json(symbol: str, *, tradable: bool) -> dict[str, Any]:
         "symbol": symbol,
         "name": symbol,
         "status": "active",
-        "tradable": tradable,
+        "tradable": tradable and not facts.halted,
         "marginable": True,
-        "shortable": True,
-        "easy_to_borrow": True,
-        "fractionable": True,
+        "shortable": facts.shortable,
+        "easy_to_borrow": facts.easy_to_borrow,
+        "fractionable": facts.fractionable,
         "attributes": [],
-    }
-
-
-def _number(value: Decimal | None) -> float | str:
-    return ABSENT if value is None else float(value)
-
-
-def bar_json(bar: Bar) -> dict[str, Any]:
-    """One daily bar; fields the source does not have are `ABSENT`."""
-    return {
-        "t": f"{day_start(bar.date):%Y-%m-%dT%H:%M:%SZ}",
-        "o": _number(bar.open),
-        "h": _number(bar.high),
-        "l": _number(bar.low),
-        "c": _number(bar.close),
-        "v": _number(bar.volume),
-        "n": None,
-        "vw": None,
-    }
-
-
-def trade_json(seen: Print) -> dict[str, Any]:
-    """The newest print; its size is not known."""
-    return {"t": text_of(seen.moment), "p": float(seen.price), "s": ABSENT, "x": "V"}
-
-
-def quote_json(seen: Print, *, slippage: Decimal) -> dict[str, Any]:
-    """The quote the matching stands for: the newest print ∓ the slippage, of unknown size."""
-    return {
-        "t": text_of(seen.moment),
-        "bp": float((seen.price * (1 - slippage)).quantize(PRICE_STEP)),
-        "bs": ABSENT,
-        "bx": "V",
-        "ap": float((seen.price * (1 + slippage)).quantize(PRICE_STEP)),
-        "as": ABSENT,
-        "ax": "V",
     }

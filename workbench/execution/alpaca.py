@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import datetime as dt
-import email.utils
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from workbench.errors import BrokerRefused, ExchangeUnavailable, OutcomeUnknown, ParameterError
+from workbench.execution.answers import answer, item
 from workbench.execution.broker import (
     BrokerAccount,
     BrokerClock,
@@ -22,16 +22,16 @@ from workbench.execution.broker import (
     BrokerPosition,
     OrderRequest,
     Outcome,
+    RateSeen,
     Raw,
     Reply,
-    fill_of_activity,
-    limit_on_tick,
-    stop_on_tick,
 )
+from workbench.execution.http_adapter import HeaderAdapter
+from workbench.execution.order_body import replace_body, submit_body
+from workbench.execution.paging import all_fills, all_orders, text_of
 from workbench.execution.stream import EventStream
 from workbench.market.order import Fill
 from workbench.store.schema import utc_now
-from workbench.trace import get_logger
 
 with warnings.catch_warnings():
     # alpaca-py 0.44 still builds on the legacy half of websockets, which says so on import.
@@ -39,10 +39,6 @@ with warnings.catch_warnings():
     from alpaca.common.exceptions import APIError
     from alpaca.trading.client import TradingClient
     from alpaca.trading.stream import TradingStream
-
-_ORDERS_PAGE = 500
-_ACTIVITIES_PAGE = 100
-_NO_WORD = frozenset({408, 425, 499})  # 4xx by number, but not an answer about the order
 
 
 class AlpacaBroker:
@@ -82,33 +78,47 @@ class AlpacaBroker:
         client = TradingClient(*self._keys, paper=paper, raw_data=True, url_override=self._url)
         # The library repeats a POST after 429 and 504 by itself, which can place an order twice, and it waits for ever.
         client._retry, client._retry_codes = 0, []  # noqa: SLF001 - the constructor does not offer it
+        self._adapter = HeaderAdapter(timeout)
         for prefix in ("http://", "https://"):
-            client._session.mount(prefix, _TimeoutAdapter(timeout))  # noqa: SLF001 - the only place to set a timeout
+            client._session.mount(prefix, self._adapter)  # noqa: SLF001 - the only place to set a timeout
         self._client = client
 
     def __repr__(self) -> str:
         where = self._url or ("Alpaca paper" if self._paper else "Alpaca LIVE")
         return f"AlpacaBroker(name={self.name!r}, at={where!r})"
 
+    @property
+    def rate(self) -> RateSeen | None:
+        """What the newest response with such headers said about the budget of requests."""
+        return self._adapter.newest
+
     # --- orders
 
     def submit(self, order: OrderRequest) -> Reply:
         """POST the order once. Whatever happens is in the Reply; see the outcomes there."""
-        body = {
-            "symbol": order.symbol,
-            "qty": format(order.qty, "f"),
-            "side": order.side.value,
-            "type": str(order.type),
-            "time_in_force": str(order.time_in_force),
-            "client_order_id": order.client_order_id,
-        }
-        for field, price in (
-            ("limit_price", limit_on_tick(order.limit_price, order.side)),
-            ("stop_price", stop_on_tick(order.stop_price, order.side)),
-        ):
-            if price is not None:
-                body[field] = format(price, "f")
-        return self._ask(lambda: self._client.post("/orders", body))
+        return self._ask(lambda: self._client.post("/orders", submit_body(order)))
+
+    def replace(
+        self,
+        broker_order_id: str,
+        *,
+        client_order_id: str,
+        qty: Decimal | None = None,
+        limit_price: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        trail: Decimal | None = None,
+        time_in_force: str | None = None,
+    ) -> Reply:
+        """PATCH the order once: a new order in its place, if it has not filled by then. `qty` is the total of both."""
+        body = replace_body(
+            client_order_id=client_order_id,
+            qty=qty,
+            limit_price=limit_price,
+            stop_price=stop_price,
+            trail=trail,
+            time_in_force=time_in_force,
+        )
+        return self._ask(lambda: self._client.patch(f"/orders/{broker_order_id}", body))
 
     def cancel(self, broker_order_id: str) -> Reply:
         """DELETE the order. PLACED: the request was accepted; REFUSED: it cannot be cancelled (any more)."""
@@ -121,16 +131,16 @@ class AlpacaBroker:
 
     def order(self, broker_order_id: str) -> BrokerOrder | None:
         """The order with Alpaca's id; None when Alpaca says that there is none."""
-        raw = self._read(f"/orders/{broker_order_id}", absent=True)
+        raw = self._read(f"/orders/{broker_order_id}", {"nested": "true"}, absent=True)
         return None if raw is None else BrokerOrder.of(raw)
 
     def open_orders(self) -> list[BrokerOrder]:
         """All open orders, oldest first."""
-        return self._orders("open", None)
+        return all_orders(self._list, "open", None)
 
     def orders_since(self, moment: dt.datetime) -> list[BrokerOrder]:
         """All orders submitted after a moment of the broker's clock, oldest first."""
-        return self._orders("all", moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z"))
+        return all_orders(self._list, "all", text_of(moment))
 
     # --- the account
 
@@ -139,25 +149,7 @@ class AlpacaBroker:
 
         Rows that are no bookable fill are left out and logged.
         """
-        fills: list[Fill] = []
-        token, seen = activity_id, set[str]()
-        while True:
-            query: Raw = {"direction": "asc", "page_size": _ACTIVITIES_PAGE}
-            if after is not None:
-                query["after"] = after.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
-            if token:
-                query["page_token"] = token
-            page = [row for row in self._list("/account/activities/FILL", query) if row.get("id") not in seen]
-            for row in page:
-                fill = fill_of_activity(row)
-                if fill is None:
-                    get_logger(__name__).warning("activity is no fill", account=self.name, activity=row.get("id"))
-                else:
-                    fills.append(fill)
-            seen.update(str(row.get("id")) for row in page)
-            if len(page) < _ACTIVITIES_PAGE:
-                return fills
-            token = str(page[-1].get("id"))
+        return all_fills(self._list, account=self.name, activity_id=activity_id, after=after)
 
     def positions(self) -> list[BrokerPosition]:
         """All holdings."""
@@ -166,6 +158,27 @@ class AlpacaBroker:
     def account(self) -> BrokerAccount:
         """Cash, equity, buying power."""
         return BrokerAccount.of(self._read("/account"))
+
+    def configurations(self) -> Raw:
+        """The settings of the account: `suspend_trade`, `no_shorting` and the rest, as Alpaca tells them."""
+        raw = self._read("/account/configurations")
+        return raw if isinstance(raw, dict) else {}
+
+    def suspend(self, suspended: bool) -> Reply:
+        """Set `suspend_trade`: Alpaca itself refuses every new order until it is taken back. Working orders stay."""
+        body = {"suspend_trade": suspended}
+        return self._ask(lambda: self._client.patch("/account/configurations", body), empty=True)
+
+    def close_all(self, *, cancel_orders: bool = False) -> list[tuple[str, Reply]]:
+        """DELETE all holdings: symbol and outcome of each. The closing orders have names that Alpaca makes up.
+
+        Raises:
+            ExchangeUnavailable, BrokerRefused: the request as a whole was not carried out, or nobody knows.
+        """
+        path = "/positions"
+        raw = self._guarded("DELETE", path, lambda: self._client.delete(path, {"cancel_orders": cancel_orders}))
+        rows = raw if isinstance(raw, list) else []
+        return [item(row, now=self._clock()) for row in rows if isinstance(row, dict)]
 
     def clock(self) -> BrokerClock:
         """The broker's clock."""
@@ -187,54 +200,53 @@ class AlpacaBroker:
     # --- HTTP
 
     def _ask(self, request: Callable[[], Any], *, empty: bool = False) -> Reply:
-        """Send once and say what is known. `empty`: success has no body."""
+        """Send once and say what is known. `empty`: success says nothing about an order."""
+        self._adapter.seen = None
         try:
             raw = request()
             order = None if empty else BrokerOrder.of(raw)
         except APIError as error:
             return self._answer(error)
         except (requests.RequestException, OutcomeUnknown, ValueError, OSError) as error:
-            return Reply(Outcome.UNKNOWN, message=f"{type(error).__name__}: {error}"[:500])
-        return Reply(Outcome.PLACED, order, 204 if empty else 200, raw=raw if isinstance(raw, dict) else {})
+            message = f"{type(error).__name__}: {error}"[:500]
+            return Reply(Outcome.UNKNOWN, message=message, rate=self._adapter.seen)
+        status = 204 if raw is None else 200
+        return Reply(Outcome.PLACED, order, status, raw=raw if isinstance(raw, dict) else {}, rate=self._adapter.seen)
 
     def _answer(self, error: APIError) -> Reply:
         """The outcome of an HTTP status of 400 and above."""
-        status = int(error.status_code or 0)
-        body = _body(str(error))
-        code, message = body.get("code"), str(body.get("message") or str(error)[:500])
-        outcome, retry_at = Outcome.REFUSED, None
-        if status == requests.codes.too_many_requests:
-            outcome, retry_at = Outcome.LIMITED, retry_moment(_headers(error), self._clock())
-        elif status >= requests.codes.server_error or status < requests.codes.bad_request or status in _NO_WORD:
-            outcome = Outcome.UNKNOWN
-        elif status == requests.codes.unprocessable and _names_a_taken_id(message):
-            outcome = Outcome.DUPLICATE
-        number = code if isinstance(code, int) else None
-        return Reply(outcome, None, status, number, message, {"http_status": status, **body}, retry_at)
+        headers = error.response.headers if error.response is not None else {}
+        reply = answer(int(error.status_code or 0), str(error), headers, now=self._clock())
+        return dataclasses.replace(reply, rate=self._adapter.seen)
 
     def _read(self, path: str, query: Raw | None = None, *, absent: bool = False) -> Any:
         """GET. None for a 404 with Alpaca's own words, where `absent` allows it."""
+        return self._guarded("GET", path, lambda: self._client.get(path, query), absent=absent)
+
+    def _guarded(self, verb: str, path: str, request: Callable[[], Any], *, absent: bool = False) -> Any:
+        """The answer's body, or one of our two errors: the broker said no, or there is no word that can be read."""
         try:
-            return self._client.get(path, query)
+            return request()
         except APIError as error:
             reply = self._answer(error)
             if absent and reply.http_status == requests.codes.not_found and "message" in reply.raw:
                 return None
+            done = "read" if verb == "GET" else "concluded"
             if reply.outcome in {Outcome.LIMITED, Outcome.UNKNOWN} or reply.http_status == requests.codes.not_found:
                 raise ExchangeUnavailable(
-                    f"GET {path} was answered with HTTP {reply.http_status}: {reply.message}. Nothing was read.",
+                    f"{verb} {path} was answered with HTTP {reply.http_status}: {reply.message}. Nothing was {done}.",
                     remedy="it is asked again; look at the broker's status page if this lasts.",
                     retry_at=reply.retry_at,
                     http_status=reply.http_status,
                 ) from error
             raise BrokerRefused(
-                f"the broker refused GET {path} with HTTP {reply.http_status}: {reply.message}.",
+                f"the broker refused {verb} {path} with HTTP {reply.http_status}: {reply.message}.",
                 remedy="check the account's keys: `workbench doctor` says which are used.",
                 http_status=reply.http_status,
             ) from error
         except (requests.RequestException, ValueError, OSError) as error:
             raise ExchangeUnavailable(
-                f"GET {path} at {self!r} brought no readable answer ({type(error).__name__}). Nothing was read.",
+                f"{verb} {path} at {self!r} brought no readable answer ({type(error).__name__}).",
                 remedy="is the exchange running? `workbench exchange` starts the local one.",
             ) from error
 
@@ -243,20 +255,6 @@ class AlpacaBroker:
         if not isinstance(answer, list):
             raise ExchangeUnavailable(f"GET {path} was answered with {type(answer).__name__} instead of a list.")
         return [row for row in answer if isinstance(row, dict)]
-
-    def _orders(self, status: str, after: str | None) -> list[BrokerOrder]:
-        found: dict[str, BrokerOrder] = {}
-        while True:
-            query = {"status": status, "limit": _ORDERS_PAGE, "direction": "asc", "nested": "false"}
-            if after:
-                query["after"] = after
-            rows = self._list("/orders", query)
-            fresh = [order for order in map(BrokerOrder.of, rows) if order.id not in found]
-            found |= {order.id: order for order in fresh}
-            if len(rows) < _ORDERS_PAGE or not fresh:
-                return list(found.values())
-            last = fresh[-1].raw
-            after = str(last.get("submitted_at") or last.get("created_at"))
 
 
 class _Socket(TradingStream):
@@ -305,34 +303,6 @@ class _Socket(TradingStream):
         await super().close()
 
 
-class _TimeoutAdapter(HTTPAdapter):
-    """Gives every request the timeout that requests leaves infinite."""
-
-    def __init__(self, timeout: tuple[float, float]) -> None:
-        self._timeout = timeout
-        super().__init__(max_retries=0)
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        options["timeout"] = options.get("timeout") or self._timeout
-        return super().send(request, *args, **options)
-
-
-def retry_moment(headers: Mapping[str, str], now: dt.datetime) -> dt.datetime | None:
-    """When a limited request may be repeated: the later of Retry-After and X-RateLimit-Reset; None without both."""
-    moments = []
-    after, reset = headers.get("Retry-After"), headers.get("X-RateLimit-Reset")
-    if after:
-        try:
-            moments.append(now + dt.timedelta(seconds=float(after)))
-        except ValueError:
-            with contextlib.suppress(ValueError):
-                moments.append(email.utils.parsedate_to_datetime(after).astimezone(dt.UTC))
-    if reset:
-        with contextlib.suppress(ValueError, OverflowError, OSError):
-            moments.append(dt.datetime.fromtimestamp(float(reset), dt.UTC))
-    return max(moments, default=None)
-
-
 def _key(name: str, value: str) -> str:
     """A key without the newline that files end in; malformed ones stop here, as an HTTP library would print them."""
     key = value.strip()
@@ -342,22 +312,6 @@ def _key(name: str, value: str) -> str:
             remedy="copy the key again from the broker's page, without quotes or line breaks.",
         )
     return key
-
-
-def _names_a_taken_id(message: str) -> bool:
-    return "client order id must be unique" in message.lower().replace("_", " ")
-
-
-def _headers(error: APIError) -> Mapping[str, str]:
-    return error.response.headers if error.response is not None else {}
-
-
-def _body(text: str) -> Raw:
-    try:
-        body = json.loads(text)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 def _message(frame: str | bytes) -> Raw:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from sqlalchemy import select
@@ -18,41 +19,80 @@ Span = tuple[Decimal, Decimal]
 _FINEST = Decimal("1e-12")  # the decimals that both databases keep
 
 
-def book_fill(session: Session, row: IntentRow, fill: Fill, *, source: str) -> tuple[bool, bool]:
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What booking a fill did, and what is booked of its order now.
+
+    Attributes:
+        written: whether anything was written, be it only the second name of an execution.
+        disagrees: whether the fill differs from what was booked for the same shares.
+        new: the rows of the shares that were not booked before.
+        total, average: shares booked of the order, and their average price (None without any).
+    """
+
+    written: bool
+    disagrees: bool
+    new: tuple[FillRow, ...]
+    total: Decimal
+    average: Decimal | None
+
+
+def book_fill(session: Session, row: IntentRow, fill: Fill, *, source: str) -> Booked:
     """Book the part of a fill that no booked fill covers, in the open transaction.
 
     A fill that ends at cumulative quantity c covers the shares (c − qty, c] of its order. The stream and the activities
     report the same shares under different names, so what counts is which shares are covered, not which name came.
     Only a fill without a cumulative quantity is known by its names alone.
-
-    Returns:
-        (whether anything was written, whether it disagrees with what was booked for the same shares).
     """
     rows = _rows(session, row)
+    written, disagrees, new = _book(session, row, rows, fill, source=source)
+    total, average = _sum([*rows, *new])
+    if row.booked_qty != total:
+        row.booked_qty = total
+    return Booked(written, disagrees, tuple(new), total, average)
+
+
+def _book(
+    session: Session, row: IntentRow, rows: Sequence[FillRow], fill: Fill, *, source: str
+) -> tuple[bool, bool, list[FillRow]]:
     same = _by_name(rows, fill) or _by_cumulative(rows, fill, source)
     if same is not None and same.busted_at is not None:
-        return False, False
+        return False, False, []
     named = same is not None and _adopt_name(same, fill, source)
     if same is not None and (fill.cum_qty is None or same.cum_qty is None):
         if same.cum_qty is None and fill.cum_qty is not None and _uncovered(rows, fill) == [_span(fill)]:
             same.cum_qty = _plain(fill.cum_qty)
-        return named, (same.qty, same.price) != (fill.qty, fill.price)
-    pieces = _uncovered(rows, fill)
-    whole = fill.cum_qty is None or pieces == [_span(fill)]
-    for number, (low, high) in enumerate(pieces):
-        _add(session, row, fill, qty=high - low, cum=high, source=source, part=number if same is None else number + 1)
+        return named, (same.qty, same.price) != (fill.qty, fill.price), []
     if fill.cum_qty is None:
-        _add(session, row, fill, qty=fill.qty, cum=None, source=source, part=0)
-        return True, False
+        return True, False, [_add(session, row, fill, qty=fill.qty, cum=None, source=source, part=0)]
+    pieces = _uncovered(rows, fill)
+    first = 0 if same is None else 1
+    new = [
+        _add(session, row, fill, qty=high - low, cum=high, source=source, part=number)
+        for number, (low, high) in enumerate(pieces, start=first)
+    ]
+    whole = pieces == [_span(fill)]
     disagrees = not whole if same is None else bool(pieces) or (same.qty, same.price) != (fill.qty, fill.price)
-    return named or bool(pieces), disagrees
+    return named or bool(pieces), disagrees, new
+
+
+def missing_qty(session: Session, row: IntentRow) -> Decimal:
+    """Shares that the broker calls filled and no booked execution explains."""
+    if not row.filled_qty:
+        return Decimal(0)
+    booked = row.booked_qty if row.booked_qty is not None else booked_qty(session, row)[0]
+    return max(row.filled_qty - booked, Decimal(0))
 
 
 def booked_qty(session: Session, row: IntentRow) -> tuple[Decimal, Decimal | None]:
     """Shares of an intent that are booked, and their average price (None without a fill)."""
-    rows = [fill for fill in _rows(session, row) if fill.busted_at is None]
-    total = sum((fill.qty for fill in rows), Decimal(0))
-    paid = sum((fill.qty * fill.price for fill in rows), Decimal(0))
+    return _sum(_rows(session, row))
+
+
+def _sum(rows: Sequence[FillRow]) -> tuple[Decimal, Decimal | None]:
+    live = [fill for fill in rows if fill.busted_at is None]
+    total = sum((fill.qty for fill in live), Decimal(0))
+    paid = sum((fill.qty * fill.price for fill in live), Decimal(0))
     return total, (_plain((paid / total).quantize(_FINEST)) if total else None)
 
 
@@ -68,7 +108,7 @@ def bust(session: Session, row: IntentRow, execution_id: str | None, *, at: dt.d
             fill.busted_at, fill.cum_qty = at, None
             after = {"execution_id": execution_id, "qty": str(fill.qty), "price": str(fill.price)}
             audit.record(session, entity="fill", entity_id=fill.id, action="busted", after=after)
-            session.flush()
+            row.booked_qty = booked_qty(session, row)[0]
             return True
     return False
 
@@ -143,7 +183,7 @@ def _plain(number: Decimal) -> Decimal:
 
 def _add(
     session: Session, row: IntentRow, fill: Fill, *, qty: Decimal, cum: Decimal | None, source: str, part: int
-) -> None:
+) -> FillRow:
     name = fill.execution_id if part == 0 else f"{fill.execution_id}#{part}"
     booked = FillRow(
         account=row.account,
@@ -165,3 +205,4 @@ def _add(
     session.flush()
     after = {"intent": row.id, "execution_id": name, "qty": str(qty), "price": str(fill.price), "source": source}
     audit.record(session, entity="fill", entity_id=booked.id, action="booked", after=after)
+    return booked

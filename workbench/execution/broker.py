@@ -1,27 +1,57 @@
-"""Broker: what an account can be asked, and the values it answers with, read tolerantly from Alpaca's JSON."""
+"""Broker: what an account can be asked, what is sent to it, and what is known after a request."""
 
 from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
-from typing import Any, Protocol
+from decimal import Decimal
+from typing import Protocol
 
-from workbench.errors import OutcomeUnknown
-from workbench.market.order import Fill, Side
+from workbench.execution.broker_words import (
+    ENDED,
+    FILL_EVENTS,
+    OUR_PREFIX,
+    BrokerAccount,
+    BrokerClock,
+    BrokerEvent,
+    BrokerOrder,
+    BrokerPosition,
+    Raw,
+    decimal_of,
+    fill_of_activity,
+    moment_of,
+)
+from workbench.execution.ticks import limit_on_tick, on_tick, stop_on_tick
+from workbench.market.order import Fill, OptionLeg, Side
 
-Raw = dict[str, Any]
+__all__ = [
+    "ENDED",
+    "FILL_EVENTS",
+    "OUR_PREFIX",
+    "Broker",
+    "BrokerAccount",
+    "BrokerClock",
+    "BrokerEvent",
+    "BrokerFill",
+    "BrokerOrder",
+    "BrokerPosition",
+    "OrderRequest",
+    "Outcome",
+    "RateSeen",
+    "Raw",
+    "Reply",
+    "StreamHandle",
+    "decimal_of",
+    "fill_of_activity",
+    "limit_on_tick",
+    "moment_of",
+    "on_tick",
+    "stop_on_tick",
+]
+
 BrokerFill = Fill
-
-# Alpaca's statuses after which an order does not work any more; every other one, known or not, counts as open.
-ENDED = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
-FILL_EVENTS = frozenset({"fill", "partial_fill"})
-OUR_PREFIX = "wb1-"
-
-_TICK_FROM_A_DOLLAR = Decimal("0.01")
-_TICK_BELOW_A_DOLLAR = Decimal("0.0001")
 
 
 class Outcome(enum.StrEnum):
@@ -40,7 +70,10 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """What is sent: always with our own `client_order_id`, prices already on the tick."""
+    """What is sent: always with our own `client_order_id`, prices already on the tick.
+
+    The fields mean what they mean in `OrderWish`. An order of class `mleg` goes out without symbol and side of its own.
+    """
 
     client_order_id: str
     symbol: str
@@ -50,169 +83,32 @@ class OrderRequest:
     time_in_force: str = "day"
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    order_class: str = "simple"
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    take_profit_price: Decimal | None = None
+    stop_loss_price: Decimal | None = None
+    stop_loss_limit_price: Decimal | None = None
+    extended_hours: bool = False
+    position_intent: str | None = None
+    legs: tuple[OptionLeg, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerOrder:
-    """An order as the broker describes it. `side` and `qty` are None where the broker leaves them out."""
+class RateSeen:
+    """The budget of requests as headers tell it: `remaining` of `limit` requests per minute, until `reset` (UTC)."""
 
-    id: str
-    client_order_id: str
-    symbol: str
-    side: Side | None
-    qty: Decimal | None
-    filled_qty: Decimal
-    avg_price: Decimal | None
-    status: str
-    updated_at: dt.datetime | None
-    type: str = "market"
-    time_in_force: str = "day"
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it may still work; an unknown status counts as open."""
-        return self.status not in ENDED
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether its client_order_id has our prefix."""
-        return self.client_order_id.startswith(OUR_PREFIX)
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> BrokerOrder:
-        """Read Alpaca's order JSON. Unknown fields and statuses are kept as they are; only the id must be there.
-
-        Raises:
-            OutcomeUnknown: the body is not an object with an `id`, so nothing can be said about an order.
-        """
-        if not isinstance(raw, Mapping) or not raw.get("id"):
-            raise OutcomeUnknown(
-                "the broker's reply has no order id; whether an order is live is not known.",
-                remedy="it will be looked up by its client_order_id.",
-            )
-        return cls(
-            id=str(raw["id"]),
-            client_order_id=_text(raw.get("client_order_id")),
-            symbol=_text(raw.get("symbol")),
-            side=_side(raw.get("side")),
-            qty=decimal_of(raw.get("qty")),
-            filled_qty=decimal_of(raw.get("filled_qty")) or Decimal(0),
-            avg_price=decimal_of(raw.get("filled_avg_price")),
-            status=_text(raw.get("status")),
-            updated_at=moment_of(raw.get("updated_at")) or moment_of(raw.get("created_at")),
-            type=_text(raw.get("type") or raw.get("order_type")),
-            time_in_force=_text(raw.get("time_in_force")),
-            limit_price=decimal_of(raw.get("limit_price")),
-            stop_price=decimal_of(raw.get("stop_price")),
-            raw=dict(raw),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerPosition:
-    """A holding as the broker describes it; `qty` is signed (short is negative)."""
-
-    symbol: str
-    qty: Decimal
-    avg_price: Decimal
-    market_price: Decimal | None
-    unrealized: Decimal | None
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> BrokerPosition:
-        """Read Alpaca's position JSON."""
-        qty = decimal_of(raw.get("qty")) or Decimal(0)
-        if raw.get("side") == "short":
-            qty = -abs(qty)
-        return cls(
-            symbol=_text(raw.get("symbol")),
-            qty=qty,
-            avg_price=decimal_of(raw.get("avg_entry_price")) or Decimal(0),
-            market_price=decimal_of(raw.get("current_price")),
-            unrealized=decimal_of(raw.get("unrealized_pl")),
-            raw=dict(raw),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerAccount:
-    """The account in currency. A figure that the broker left out is None, never 0."""
-
-    number: str
-    cash: Decimal | None
-    equity: Decimal | None
-    buying_power: Decimal | None
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> BrokerAccount:
-        """Read Alpaca's account JSON; no field is required."""
-        return cls(
-            number=_text(raw.get("account_number")),
-            cash=decimal_of(raw.get("cash")),
-            equity=decimal_of(raw.get("equity")),
-            buying_power=decimal_of(raw.get("buying_power")),
-            raw=dict(raw),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerClock:
-    """The broker's own clock: the replayed moment at the local exchange, the wall clock at Alpaca."""
-
-    now: dt.datetime | None
-    is_open: bool
-    next_open: dt.datetime | None
-    next_close: dt.datetime | None
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> BrokerClock:
-        """Read Alpaca's clock JSON."""
-        return cls(
-            now=moment_of(raw.get("timestamp")),
-            is_open=bool(raw.get("is_open")),
-            next_open=moment_of(raw.get("next_open")),
-            next_close=moment_of(raw.get("next_close")),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerEvent:
-    """One message of the trade_updates stream: the order after the event, and the fill if it was one.
-
-    `corrects` names the execution that a `trade_bust` or `trade_correct` takes back.
-    """
-
-    event: str
-    order: BrokerOrder
-    fill: Fill | None
-    happened: dt.datetime | None
-    corrects: str | None = None
-    raw: Raw = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> BrokerEvent:
-        """Read the `data` of a trade_updates message. Raises OutcomeUnknown when it carries no order id."""
-        order = BrokerOrder.of(raw.get("order") or {})
-        event = _text(raw.get("event"))
-        happened = moment_of(raw.get("timestamp")) or order.updated_at
-        return cls(
-            event=event,
-            order=order,
-            fill=_event_fill(raw, event, order, happened),
-            happened=happened,
-            corrects=_text(raw.get("previous_execution_id")) or None,
-            raw=dict(raw),
-        )
+    limit: int
+    remaining: int
+    reset: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The outcome of one request. `retry_at` says when a LIMITED request may be sent again."""
+    """The outcome of one request. `retry_at` says when a LIMITED request may be sent again.
+
+    `rate` is what the headers of this response said about the budget; None without a response or without headers.
+    """
 
     outcome: Outcome
     order: BrokerOrder | None = None
@@ -221,6 +117,7 @@ class Reply:
     message: str = ""
     raw: Raw = field(default_factory=dict, repr=False, compare=False)
     retry_at: dt.datetime | None = None
+    rate: RateSeen | None = None
 
 
 class StreamHandle(Protocol):
@@ -245,18 +142,48 @@ class StreamHandle(Protocol):
 class Broker(Protocol):
     """One account at one broker.
 
-    `submit` and `cancel` never raise for what the broker answered or did not answer: that is in the Reply. The reading
-    methods raise `ExchangeUnavailable` when there is no word, or none that can be read (with `retry_at` in its facts
-    after HTTP 429), and `BrokerRefused` when the broker says no.
+    `submit`, `replace`, `cancel` and `suspend` never raise for what the broker answered or did not answer: that is in
+    the Reply. The others raise `ExchangeUnavailable` when there is no word, or none that can be read (with `retry_at` in
+    its facts after HTTP 429), and `BrokerRefused` when the broker says no.
     """
 
     name: str
+
+    @property
+    def rate(self) -> RateSeen | None:
+        """What the newest response with such headers said about the budget of requests; None: not said yet."""
 
     def submit(self, order: OrderRequest) -> Reply:
         """Send one order, once."""
 
     def cancel(self, broker_order_id: str) -> Reply:
         """Ask for a cancel. PLACED: the request was accepted (the order's own status says when it is over)."""
+
+    def replace(
+        self,
+        broker_order_id: str,
+        *,
+        client_order_id: str,
+        qty: Decimal | None = None,
+        limit_price: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        trail: Decimal | None = None,
+        time_in_force: str | None = None,
+    ) -> Reply:
+        """Ask for a new order in the place of an open one; prices on the tick, None: as it is.
+
+        PLACED carries the *new* order and is no promise: the old one may still fill first. `qty` is the total, what the
+        old one has filled already included.
+        """
+
+    def close_all(self, *, cancel_orders: bool = False) -> list[tuple[str, Reply]]:
+        """Close every holding by market orders that the broker names itself; symbol and outcome of each."""
+
+    def suspend(self, suspended: bool) -> Reply:
+        """Let the broker itself refuse every new order of this account, or take that back."""
+
+    def configurations(self) -> Raw:
+        """The settings of the account at the broker, as it tells them."""
 
     def order_by_client_id(self, client_order_id: str) -> BrokerOrder | None:
         """The order with our id; None when the broker says that it has none."""
@@ -290,93 +217,3 @@ class Broker(Protocol):
 
     def close(self) -> None:
         """Give the connections back."""
-
-
-def on_tick(price: Decimal, *, up: bool) -> Decimal:
-    """`price` on Alpaca's grid: 2 decimals from $1, 4 below; rounded up or down, never to the nearest."""
-    rounding = ROUND_CEILING if up else ROUND_FLOOR
-    step = _TICK_FROM_A_DOLLAR if abs(price) >= 1 else _TICK_BELOW_A_DOLLAR
-    return price.quantize(step, rounding=rounding)
-
-
-def limit_on_tick(price: Decimal | None, side: Side) -> Decimal | None:
-    """A limit on the tick, never worse for us than wished: a buy is rounded down, a sell up."""
-    return None if price is None else on_tick(price, up=side is Side.SELL)
-
-
-def stop_on_tick(price: Decimal | None, side: Side) -> Decimal | None:
-    """A stop on the tick that never triggers earlier than wished: a buy is rounded up, a sell down."""
-    return None if price is None else on_tick(price, up=side is Side.BUY)
-
-
-def fill_of_activity(raw: Mapping[str, Any]) -> Fill | None:
-    """A Fill from one FILL activity; None when the row cannot be booked (no order, quantity, price or moment)."""
-    side, qty, price = _side(raw.get("side")), decimal_of(raw.get("qty")), decimal_of(raw.get("price"))
-    happened = moment_of(raw.get("transaction_time"))
-    if side is None or not qty or not price or happened is None or not raw.get("order_id") or not raw.get("id"):
-        return None
-    return Fill(
-        execution_id=str(raw["id"]),
-        broker_order_id=str(raw["order_id"]),
-        client_order_id=_text(raw.get("client_order_id")),
-        symbol=_text(raw.get("symbol")),
-        side=side,
-        qty=abs(qty),
-        price=price,
-        happened=happened,
-        cum_qty=decimal_of(raw.get("cum_qty")),
-    )
-
-
-def decimal_of(value: Any) -> Decimal | None:
-    """A finite Decimal from a broker's number or text; None for anything else."""
-    if value is None or isinstance(value, bool) or value == "":
-        return None
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
-def moment_of(value: Any) -> dt.datetime | None:
-    """A UTC moment from RFC 3339 text (nanoseconds are cut to microseconds); None for anything else."""
-    if not isinstance(value, str) or not value:
-        return None
-    try:
-        moment = dt.datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
-
-
-def _event_fill(raw: Mapping[str, Any], event: str, order: BrokerOrder, happened: dt.datetime | None) -> Fill | None:
-    qty, price = decimal_of(raw.get("qty")), decimal_of(raw.get("price"))
-    booked = event in FILL_EVENTS or event == "trade_correct"
-    if not booked or not qty or not price or order.side is None or happened is None:
-        return None
-    return Fill(
-        # Some events come without an execution id; order and cumulative quantity name the execution just as well.
-        execution_id=_text(raw.get("execution_id")) or f"{order.id}:{order.filled_qty}",
-        broker_order_id=order.id,
-        client_order_id=order.client_order_id,
-        symbol=order.symbol,
-        side=order.side,
-        qty=abs(qty),
-        price=price,
-        happened=happened,
-        cum_qty=order.filled_qty if event in FILL_EVENTS else None,
-    )
-
-
-def _side(value: Any) -> Side | None:
-    text = _text(value).lower()
-    if text in {"buy", "buy_to_cover"}:
-        return Side.BUY
-    if text in {"sell", "sell_short"}:
-        return Side.SELL
-    return None
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from workbench.execution.discrepancy import Discrepancy
+from workbench.execution.explained import Explained
 from workbench.execution.halts import halt
 from workbench.execution.limits import ACCOUNT
-from workbench.execution.positions import Explained, unexplained_qty
-from workbench.market.order import Side
-from workbench.store.tables.execution import FillRow, IntentRow, PositionRow, ReconciliationRow
+from workbench.execution.outstanding import missing_fills
+from workbench.execution.positions import unexplained_qty
+from workbench.store.tables.execution import FillRow, PositionRow, ReconciliationRow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -27,22 +28,7 @@ _BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 
 def pending_fills(session: Session, account: str) -> dict[str, Decimal]:
     """Signed shares per symbol that orders report as filled and no execution has brought yet."""
-    pending: dict[str, Decimal] = {}
-    rows = session.execute(
-        select(IntentRow, FillRow)
-        .outerjoin(FillRow, (FillRow.intent_id == IntentRow.id) & FillRow.busted_at.is_(None))
-        .where(IntentRow.account == account)
-    )
-    booked: dict[str, Decimal] = {}
-    intents: dict[str, IntentRow] = {}
-    for intent, fill in rows:
-        intents[intent.id] = intent
-        booked[intent.id] = booked.get(intent.id, _ZERO) + (fill.qty if fill is not None else _ZERO)
-    for identifier, intent in intents.items():
-        missing = intent.filled_qty - booked[identifier]
-        if missing > 0:
-            pending[intent.symbol] = pending.get(intent.symbol, _ZERO) + Side(intent.side).sign * missing
-    return pending
+    return missing_fills(session, account)
 
 
 def still_pending(pending: Mapping[str, Decimal]) -> list[Discrepancy]:

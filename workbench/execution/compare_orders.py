@@ -12,12 +12,14 @@ from workbench.execution.apply import Applied, Flag, apply_fill, apply_order, fi
 from workbench.execution.bookings import booked_qty
 from workbench.execution.discrepancy import Discrepancy
 from workbench.execution.halts import halt
+from workbench.execution.our_rows import IN_PARTS, Picture, Rows, picture_of
 from workbench.market.order import IntentState
 from workbench.store.tables.execution import DiscrepancyRow, FillRow, IntentRow
 from workbench.trace import tracing
 
 if TYPE_CHECKING:
     import datetime as dt
+    from decimal import Decimal
 
     from sqlalchemy.orm import Session
 
@@ -39,29 +41,30 @@ def compare_orders(
 ) -> list[Discrepancy]:
     """Apply the broker's orders in the open transaction; what that changed here, and what is foreign, in their order.
 
+    Our rows are read in a few statements, and only what differs is applied. What hangs on an order of ours is ours.
+
     Args:
         at: wall clock, for what we write down ourselves.
         first: whether the account is compared for the first time: foreign orders that are over are not reported then.
         not_there: intents that may be live and that the broker does not have.
     """
     found: list[Discrepancy] = []
-    reported = set(
-        session.scalars(
-            select(DiscrepancyRow.subject).where(
-                DiscrepancyRow.account == account, DiscrepancyRow.kind == "foreign_order"
-            )
-        )
-    )
-    for order in theirs:
-        row = find(session, account, order.id, order.client_order_id)
-        if row is None and (row := adopt(session, account, order)) is not None:
-            detail = f"{order.client_order_id} is ours and was not in the journal; it was written down as it is there."
-            found.append(
-                Discrepancy("order_missing_here", order.client_order_id, None, _theirs(order), "inserted", detail)
-            )
+    nested = {leg.id for order in theirs for leg in order.family[1:]}
+    rows = Rows.of(session, account, theirs)
+    reported = _reported(session, account)
+    # An order before what hangs on it, and what was replaced before what took its place: each knows the next.
+    for order in sorted(theirs, key=lambda one: (one.id in nested, one.replaces is not None)):
+        row = rows.find(order)
+        if row is None and (row := find(session, account, order.id, order.client_order_id)) is None:
+            row = adopt(session, account, order)
+            if row is not None:
+                detail = f"{order.client_order_id} is ours and was not in the journal; it was written down as it is."
+                found.append(
+                    Discrepancy("order_missing_here", order.client_order_id, None, _theirs(order), "inserted", detail)
+                )
         if row is not None:
-            found += _order(session, account, row, order, at=at)
-        elif order.id not in reported and (order.is_open or not first):
+            found += _order(session, account, row, order, rows, at=at)
+        elif order.id not in reported and order.id not in nested and (order.is_open or not first):
             detail = f"{order.status} order for {order.qty} {order.symbol} was not placed by us; it is left alone."
             found.append(Discrepancy("foreign_order", order.id, None, _theirs(order), "reported", detail))
     for intent in not_there:
@@ -71,45 +74,81 @@ def compare_orders(
 
 def compare_fills(session: Session, account: str, theirs: Sequence[Fill], *, at: dt.datetime) -> list[Discrepancy]:
     """Book the activities that are not booked yet, in the open transaction; each that was missing is a discrepancy."""
-    known = set(
-        session.scalars(select(FillRow.activity_id).where(FillRow.account == account, FillRow.activity_id.is_not(None)))
-    )
+    known: set[str] = set()
+    names = [fill.execution_id for fill in theirs]
+    for start in range(0, len(names), IN_PARTS):
+        part = names[start : start + IN_PARTS]
+        booked = select(FillRow.activity_id).where(FillRow.account == account, FillRow.activity_id.in_(part))
+        known |= {name for name in session.scalars(booked) if name is not None}
+    new = [fill for fill in theirs if fill.execution_id not in known]
+    rows = Rows.of_ids(session, account, sorted({fill.broker_order_id for fill in new}))
     found: list[Discrepancy] = []
-    for fill in theirs:
-        if fill.execution_id not in known:
-            found += _fill(session, account, fill, at=at)
+    for fill in new:
+        row = rows.by_broker.get(fill.broker_order_id) or find(
+            session, account, fill.broker_order_id, fill.client_order_id
+        )
+        if row is not None:  # else its order is foreign, and reported as that
+            found += _fill(session, row, fill, at=at)
     return found
 
 
-def _order(session: Session, account: str, row: IntentRow, order: BrokerOrder, *, at: dt.datetime) -> list[Discrepancy]:
-    before = _ours(row)
+def _reported(session: Session, account: str) -> set[str]:
+    """The foreign orders that were reported before: saying it once is enough."""
+    question = select(DiscrepancyRow.subject).where(
+        DiscrepancyRow.account == account, DiscrepancyRow.kind == "foreign_order"
+    )
+    return set(session.scalars(question))
+
+
+def _order(
+    session: Session, account: str, row: IntentRow, order: BrokerOrder, rows: Rows, *, at: dt.datetime
+) -> list[Discrepancy]:
+    if rows.same(order):
+        return []
+    before, legs = picture_of(row), {leg.id: rows.picture(leg) for leg in order.family[1:]}
     with tracing(row.trace_id):
-        applied = apply_order(session, account, order, at=at)
-    after = _ours(row)
+        applied = apply_order(session, account, order, at=at, intent_id=row.id)
     found = _flags(applied, order.client_order_id, before, _theirs(order)) if applied.changed else []
-    if after == before or Flag.COLLISION in applied.flags:
+    if Flag.COLLISION in applied.flags:
         return found
+    found += _moved(row, order, before)
+    for leg in order.family[1:]:
+        its_row = find(session, account, leg.id, leg.client_order_id)
+        if its_row is not None and (was := legs[leg.id]) is not None:
+            found += _moved(its_row, leg, was)
+        elif its_row is not None:
+            detail = f"the broker made {leg.type} {leg.side} {leg.qty} {leg.symbol} for {order.client_order_id}."
+            found.append(Discrepancy("leg_missing_here", leg.id, None, _theirs(leg), "inserted", detail))
+    return found
+
+
+def _moved(row: IntentRow, order: BrokerOrder, before: Picture) -> list[Discrepancy]:
+    """The discrepancy of one order that is not here what it is there."""
+    after = picture_of(row)
+    if after == before:
+        return []
     ended = IntentState(row.state).is_end
     action = "cancelling" if before["state"] == IntentState.UNKNOWN_EXPIRED and not ended else "updated"
     here = f"{before['state']} with {before['filled_qty']} filled"
-    detail = f"{order.client_order_id} was {here} here; the broker says {order.status} with {order.filled_qty} filled."
+    detail = f"{row.client_order_id} was {here} here; the broker says {order.status} with {order.filled_qty} filled."
     kind, action = ("order_closed", "closed") if ended and before["state"] != row.state else ("order_state", action)
-    return [*found, Discrepancy(kind, order.client_order_id, before, _theirs(order), action, detail)]
+    return [Discrepancy(kind, row.client_order_id, before, _theirs(order), action, detail)]
 
 
-def _fill(session: Session, account: str, fill: Fill, *, at: dt.datetime) -> list[Discrepancy]:
-    row = find(session, account, fill.broker_order_id, fill.client_order_id)
-    if row is None:
-        return []  # its order is foreign, and reported as that
-    before = booked_qty(session, row)[0]
+def _fill(session: Session, row: IntentRow, fill: Fill, *, at: dt.datetime) -> list[Discrepancy]:
+    before = _booked(session, row)
     with tracing(row.trace_id):
-        applied = apply_fill(session, account, fill, source="activities", at=at)
+        applied = apply_fill(session, row.account, fill, source="activities", at=at, intent_id=row.id)
     theirs = {"qty": str(fill.qty), "price": str(fill.price), "execution_id": fill.execution_id}
     found = _flags(applied, row.client_order_id, {"booked": str(before)}, theirs)
-    if booked_qty(session, row)[0] != before:
+    if _booked(session, row) != before:
         detail = f"{fill.side.value} {fill.qty} {fill.symbol} at {fill.price} had not reached us; it was booked."
         found.append(Discrepancy("fill_missing_here", fill.execution_id[:96], None, theirs, "inserted", detail))
     return found
+
+
+def _booked(session: Session, row: IntentRow) -> Decimal:
+    return booked_qty(session, row)[0] if row.booked_qty is None else row.booked_qty
 
 
 def _missing_there(session: Session, intent: Intent) -> list[Discrepancy]:
@@ -141,15 +180,6 @@ def _flags(
         for flag in applied.flags
         if flag is not Flag.REPLACED
     ]
-
-
-def _ours(row: IntentRow) -> dict[str, Any]:
-    return {
-        "state": row.state,
-        "filled_qty": str(row.filled_qty),
-        "avg_price": None if row.avg_price is None else str(row.avg_price),
-        "broker_order_id": row.broker_order_id,
-    }
 
 
 def _theirs(order: BrokerOrder) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from sqlalchemy import select
 
+from workbench import events
 from workbench.errors import StoreError
+from workbench.store.event_log import publish
 from workbench.store.tables.execution import DiscrepancyRow, ReconciliationRow
 from workbench.trace import trace_id
 
@@ -91,7 +93,10 @@ class Reconciliation:
 
 
 def store(session: Session, done: Reconciliation, *, cash_basis: Decimal | None, **seen: Any) -> None:
-    """Write the pass and its discrepancies in the open transaction. `seen` are further columns of the pass's row."""
+    """Write the pass, its discrepancies and their events in the open transaction.
+
+    `seen` are further columns of the pass's row.
+    """
     session.add(
         ReconciliationRow(
             id=done.id,
@@ -124,6 +129,17 @@ def store(session: Session, done: Reconciliation, *, cash_basis: Decimal | None,
             trace_id=trace_id(),
         )
         for found in done.discrepancies
+    )
+    told = {"account": done.account, "reconciliation_id": done.id}
+    publish(
+        session,
+        *(
+            events.DiscrepancyFound(
+                what=found.kind, about=found.subject, action=found.action, detail=found.detail, **told
+            )
+            for found in done.discrepancies
+        ),
+        events.Reconciled(occasion=done.occasion, clean=done.clean, discrepancies=len(done.discrepancies), **told),
     )
 
 

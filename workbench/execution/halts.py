@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from workbench.errors import ParameterError
+from workbench.events import HaltCleared, SymbolHalted
 from workbench.execution.limits import ACCOUNT
 from workbench.store import audit
 from workbench.store.engine import transaction
+from workbench.store.event_log import publish
 from workbench.store.schema import new_id, utc_now
 from workbench.store.tables.execution import HaltRow
 from workbench.trace import trace_id
@@ -27,6 +29,7 @@ def halt(session: Session, account: str, symbol: str = ACCOUNT, *, reason: str) 
     session.add(row)
     after = {"account": account, "symbol": symbol, "reason": reason}
     audit.record(session, entity="halt", entity_id=row.id, action="halted", after=after)
+    publish(session, SymbolHalted(account=account, symbol=symbol, reason=reason))
     return True
 
 
@@ -34,6 +37,21 @@ def halted(session: Session, account: str) -> dict[str, str]:
     """The standing halts of an account: symbol (`*`: the account) → reason."""
     rows = session.scalars(select(HaltRow).where(HaltRow.account == account, HaltRow.cleared_at.is_(None)))
     return {row.symbol: row.reason for row in rows}
+
+
+def standing(engine: Engine, account: str | None = None) -> list[dict[str, Any]]:
+    """The standing halts, of all accounts when None, oldest first: rows of account, symbol (`*`: all), reason, since.
+
+    `since` is a UTC moment; `pd.DataFrame(rows)` makes a table of them.
+    """
+    question = select(HaltRow).where(HaltRow.cleared_at.is_(None)).order_by(HaltRow.since, HaltRow.id)
+    if account is not None:
+        question = question.where(HaltRow.account == account)
+    with transaction(engine) as session:
+        return [
+            {"account": row.account, "symbol": row.symbol, "reason": row.reason, "since": row.since}
+            for row in session.scalars(question)
+        ]
 
 
 def clear(engine: Engine, account: str, symbol: str = ACCOUNT, *, reason: str) -> int:
@@ -56,4 +74,6 @@ def clear(engine: Engine, account: str, symbol: str = ACCOUNT, *, reason: str) -
             audit.record(
                 session, entity="halt", entity_id=row.id, action="cleared", before=before, after={"reason": reason}
             )
+        if rows:
+            publish(session, HaltCleared(account=account, symbol=symbol, reason=reason))
         return len(rows)

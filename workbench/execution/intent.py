@@ -1,20 +1,34 @@
-"""Intent: a wished order as the journal holds it, and `step`, the only way in which one changes its state."""
+"""Intent: a wished order as the journal holds it, what is sent for it, and whether an order is the one asked for."""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from workbench.execution.broker import OrderRequest
+from workbench.execution.order_body import exit_side
+from workbench.execution.ticks import limit_on_tick, net_on_cent, stop_on_tick, trail_on_cent
+from workbench.execution.transitions import ask_cancel, load, step, wanted
+from workbench.market.order import IntentState, OptionLeg, OrderClass, OrderWish, Side
 
-from workbench.errors import StoreError
-from workbench.execution.broker import BrokerOrder, OrderRequest, limit_on_tick, stop_on_tick
-from workbench.market.order import STEPS, IntentState, OrderWish, Side
-from workbench.store import audit
-from workbench.store.tables.execution import IntentRow, OutboxRow
+if TYPE_CHECKING:
+    from workbench.execution.broker import BrokerOrder
+    from workbench.store.tables.execution import IntentRow
+
+__all__ = [
+    "Intent",
+    "ask_cancel",
+    "columns_of",
+    "differences",
+    "differs",
+    "load",
+    "option_legs",
+    "step",
+    "stored_legs",
+    "wanted",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +36,8 @@ class Intent:
     """One row of the journal, frozen at the moment of reading. Quantities are shares, prices are per share.
 
     `filled_qty` is what the broker says is filled; the booked fills may lag behind it until the activities bring them.
-    `reason` is why it was wished, `note` what happened to it.
+    `reason` is why it was wished, `note` what happened to it. An exit that the broker made has `parent_id` and a `role`
+    (`take_profit`, `stop_loss`, `option_leg`); `replaces_id` names the intent whose place this one takes.
     """
 
     id: str
@@ -54,16 +69,31 @@ class Intent:
     note: str
     decision_id: str | None
     trace_id: str
+    order_class: str = OrderClass.SIMPLE.value
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    take_profit_price: Decimal | None = None
+    stop_loss_price: Decimal | None = None
+    stop_loss_limit_price: Decimal | None = None
+    extended_hours: bool = False
+    position_intent: str | None = None
+    legs: tuple[OptionLeg, ...] = ()
+    parent_id: str | None = None
+    role: str = ""
+    replaces_id: str | None = None
+    algo_id: str | None = None
 
     @classmethod
     def of(cls, row: IntentRow) -> Intent:
         """The value of a row."""
-        values: dict[str, Any] = {name: getattr(row, name) for name in cls.__slots__}
-        return cls(**{**values, "side": Side(row.side), "state": IntentState(row.state)})
+        values: dict[str, Any] = {name: getattr(row, name) for name in _PLAIN}
+        return cls(**values, side=Side(row.side), state=IntentState(row.state), legs=option_legs(row.option_legs))
 
     @property
     def request(self) -> OrderRequest:
         """What is sent for it; prices are put on the tick."""
+        leaving = exit_side(self.order_class, self.side)
+        multi = self.order_class == OrderClass.MLEG
         return OrderRequest(
             client_order_id=self.client_order_id,
             symbol=self.symbol,
@@ -71,96 +101,91 @@ class Intent:
             qty=self.qty,
             type=self.type,
             time_in_force=self.time_in_force,
-            limit_price=limit_on_tick(self.limit_price, self.side),
+            limit_price=net_on_cent(self.limit_price) if multi else limit_on_tick(self.limit_price, self.side),
             stop_price=stop_on_tick(self.stop_price, self.side),
+            order_class=self.order_class,
+            trail_price=trail_on_cent(self.trail_price),
+            trail_percent=self.trail_percent,
+            take_profit_price=limit_on_tick(self.take_profit_price, leaving),
+            stop_loss_price=stop_on_tick(self.stop_loss_price, leaving),
+            stop_loss_limit_price=limit_on_tick(self.stop_loss_limit_price, leaving),
+            extended_hours=self.extended_hours,
+            position_intent=self.position_intent,
+            legs=self.legs,
         )
+
+
+_PLAIN = tuple(one.name for one in fields(Intent) if one.name not in {"side", "state", "legs"})
+
+
+def option_legs(stored: list[Any] | None) -> tuple[OptionLeg, ...]:
+    """The legs of a multi-leg order as the row holds them."""
+    return tuple(OptionLeg(leg["symbol"], Side(leg["side"]), leg["ratio"], leg["intent"]) for leg in stored or ())
+
+
+def stored_legs(legs: tuple[OptionLeg, ...]) -> list[Any] | None:
+    """The legs of a multi-leg order as a row holds them; None where there are none."""
+    return [
+        {"symbol": leg.symbol, "side": leg.side.value, "ratio": leg.ratio, "intent": leg.intent} for leg in legs
+    ] or None
 
 
 def differences(row: IntentRow, order: BrokerOrder) -> list[str]:
     """In which of symbol, side, quantity and prices an order under our id is not what we asked for; empty if in none.
 
-    Prices count only where we named one: brokers add their own collar to a stop order.
+    Prices count only where we named one: brokers add their own collar to a stop order. A multi-leg order has neither
+    symbol nor side of its own, the limit of an OCO is its profit price, and an order that takes the place of another
+    has only what that one had not filled.
     """
     asked = Intent.of(row).request
-    pairs: dict[str, tuple[Any, Any]] = {
-        "symbol": (asked.symbol, order.symbol),
-        "side": (asked.side, order.side),
-        "qty": (asked.qty, order.qty),
-    }
-    if asked.limit_price is not None:
-        pairs["limit_price"] = (asked.limit_price, order.limit_price)
-    if asked.stop_price is not None:
-        pairs["stop_price"] = (asked.stop_price, order.stop_price)
-    return [f"{name}: ours {ours}, theirs {theirs}" for name, (ours, theirs) in pairs.items() if ours != theirs]
+    limit = asked.limit_price or (asked.take_profit_price if asked.order_class == OrderClass.OCO else None)
+    pairs: dict[str, tuple[Any, Any]] = {"qty": (asked.qty, order.qty)}
+    if asked.order_class == OrderClass.MLEG:
+        theirs = {leg.symbol: leg.side for leg in order.legs}
+        ours = {leg.symbol: leg.side for leg in asked.legs}
+        if theirs:
+            pairs["legs"] = (ours, theirs)
+    else:
+        pairs |= {"symbol": (asked.symbol, order.symbol), "side": (asked.side, order.side)}
+    if row.replaces_id is not None and order.qty is not None and 0 < order.qty <= asked.qty:
+        del pairs["qty"]
+    for name, ours_price, theirs_price in (
+        ("limit_price", limit, order.limit_price),
+        ("stop_price", asked.stop_price, order.stop_price),
+    ):
+        if ours_price is not None:
+            pairs[name] = (ours_price, theirs_price)
+    return [f"{name}: ours {mine}, theirs {other}" for name, (mine, other) in pairs.items() if mine != other]
 
 
 def differs(row: IntentRow, wish: OrderWish) -> str:
     """In what a wish asks for something else than the intent that has its key; empty when in nothing."""
-    pairs: dict[str, tuple[Any, Any]] = {
-        "side": (row.side, wish.side.value),
-        "qty": (row.qty, wish.qty),
-        "type": (row.type, wish.type.value),
-        "time_in_force": (row.time_in_force, wish.time_in_force.value),
-        "limit_price": (row.limit_price, wish.limit_price),
-        "stop_price": (row.stop_price, wish.stop_price),
-    }
+    asked = columns_of(wish)
+    for name in ("symbol", "reference_price", "reason"):
+        del asked[name]
+    pairs = {name: (getattr(row, name), value) for name, value in asked.items()}
     return "; ".join(f"{name} {old} stands, {new} was asked" for name, (old, new) in pairs.items() if old != new)
 
 
-def load(session: Session, intent_id: str) -> IntentRow:
-    """The row of an intent, locked until the transaction ends. Raises StoreError when there is none."""
-    row = session.scalars(select(IntentRow).where(IntentRow.id == intent_id).with_for_update()).one_or_none()
-    if row is None:
-        raise StoreError(f"there is no intent {intent_id!r}; nothing was changed.")
-    return row
-
-
-def step(session: Session, row: IntentRow, to: IntentState, *, note: str = "", **facts: Any) -> None:
-    """Move an intent to another state, with its audit row, in the open transaction. No move when it is there already.
-
-    Raises:
-        StoreError: `market.order.STEPS` does not know this step. The transaction must be rolled back.
-    """
-    current = IntentState(row.state)
-    if note:
-        row.note = note
-    if to is current:
-        return
-    if to not in STEPS[current]:
-        raise StoreError(
-            f"intent {row.client_order_id} cannot go from {current} to {to}; nothing was changed.",
-            remedy="reconcile the account: something acted on an order that it did not own.",
-            intent=row.id,
-        )
-    row.state = to.value
-    after = {"state": to.value, **({"note": note} if note else {}), **facts}
-    audit.record(
-        session, entity="intent", entity_id=row.id, action=to.value, before={"state": current.value}, after=after
-    )
-
-
-def wanted(row: IntentRow, *, now: dt.datetime) -> bool:
-    """Whether it may (still) be sent: nobody asked it away, and its deadline has not passed."""
-    return row.cancel_asked_at is None and (row.deadline is None or now <= row.deadline)
-
-
-def ask_cancel(session: Session, row: IntentRow, *, at: dt.datetime, note: str = "") -> None:
-    """Wish an order away, in the open transaction; harmless when repeated or when the intent has ended.
-
-    One that was never placed is cancelled here and now. Any other gets a row in the outbox, ahead of all submits.
-    """
-    if IntentState(row.state).is_end:
-        return
-    asked_before = row.cancel_asked_at is not None
-    row.cancel_asked_at = row.cancel_asked_at or at
-    work = {out.kind: out for out in session.scalars(select(OutboxRow).where(OutboxRow.intent_id == row.id))}
-    if row.state == IntentState.INTENT:
-        step(session, row, IntentState.CANCELED, note=note or "cancelled before it was sent")
-        if "submit" in work:
-            work["submit"].done_at = at
-    elif "cancel" not in work:
-        session.add(OutboxRow(account=row.account, intent_id=row.id, kind="cancel", seq=0, tries=0))
-    elif work["cancel"].done_at is not None:
-        work["cancel"].done_at, work["cancel"].not_before = None, None
-    if not asked_before and not IntentState(row.state).is_end:
-        audit.record(session, entity="intent", entity_id=row.id, action="cancel asked", after={"note": note})
+def columns_of(wish: OrderWish) -> dict[str, Any]:
+    """What a wish fills of an intent's row."""
+    return {
+        "symbol": wish.symbol,
+        "side": wish.side.value,
+        "qty": wish.qty,
+        "type": wish.type.value,
+        "time_in_force": wish.time_in_force.value,
+        "limit_price": wish.limit_price,
+        "stop_price": wish.stop_price,
+        "reference_price": wish.reference_price,
+        "reason": wish.reason,
+        "order_class": wish.order_class.value,
+        "trail_price": wish.trail_price,
+        "trail_percent": wish.trail_percent,
+        "take_profit_price": wish.take_profit_price,
+        "stop_loss_price": wish.stop_loss_price,
+        "stop_loss_limit_price": wish.stop_loss_limit_price,
+        "extended_hours": wish.extended_hours,
+        "position_intent": wish.position_intent,
+        "option_legs": stored_legs(wish.legs),
+    }

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from workbench.errors import StoreError
 from workbench.execution.intent import Intent
-from workbench.execution.limits import OpenOrder
+from workbench.execution.outstanding import worst_case
 from workbench.market.book import Book
 from workbench.market.order import Fill, IntentState, Side
 from workbench.store.engine import transaction
@@ -22,6 +22,8 @@ from workbench.store.tables.execution import FillRow, IntentRow
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from workbench.execution.limits import OpenOrder
 
 Clock = Callable[[], dt.datetime]
 UNRESOLVED = (IntentState.SENDING, IntentState.UNKNOWN, IntentState.UNKNOWN_EXPIRED)
@@ -94,31 +96,13 @@ class Ledger:
         return book
 
     def open_exposure(self) -> list[OpenOrder]:
-        """Every order that may still change the book, at worst case: its whole quantity less what is booked.
-
-        Written but unsent ones and UNKNOWN ones count like live ones; an ended one counts with fills that the broker
-        reports and no execution has brought yet.
-        """
+        """Every order that may still change the book, at worst case; see `outstanding.worst_case`."""
         with transaction(self.engine) as opened:
             return self.open_exposure_in(opened)
 
     def open_exposure_in(self, opened: Session) -> list[OpenOrder]:
         """`open_exposure` inside the caller's transaction."""
-        booked: dict[str, Decimal] = {}
-        rows = opened.scalars(self._mine()).all()
-        for fill in opened.scalars(
-            select(FillRow).where(FillRow.account == self.account, FillRow.busted_at.is_(None))
-        ).all():
-            if fill.intent_id is not None:
-                booked[fill.intent_id] = booked.get(fill.intent_id, Decimal(0)) + fill.qty
-        orders = []
-        for row in rows:
-            most = row.filled_qty if IntentState(row.state).is_end else row.qty
-            remaining = most - booked.get(row.id, Decimal(0))
-            if remaining > 0:
-                price = row.limit_price or row.reference_price
-                orders.append(OpenOrder(row.symbol, Side(row.side), remaining, price, row.client_order_id))
-        return orders
+        return worst_case(opened, self.account)
 
     def orders_frame(self, *, session: dt.date | None = None, bot: str | None = None) -> pd.DataFrame:
         """One row per intent for reading: prices in currency per share (NaN: none), times UTC (NaT: none)."""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from workbench.errors import NoData, ParameterError
 from workbench.execution.discrepancy import Discrepancy
+from workbench.execution.explained import Explained, explained
 from workbench.execution.halts import halt, halted
-from workbench.execution.ledger import fill_of
 from workbench.market.book import Book, Position
 from workbench.store import audit
 from workbench.store.engine import transaction
 from workbench.store.schema import utc_now
-from workbench.store.tables.execution import FillRow, IntentRow, PositionRow, ReconciliationRow
+from workbench.store.tables.execution import IntentRow, PositionRow, ReconciliationRow
 from workbench.trace import trace_id
 
 if TYPE_CHECKING:
@@ -32,40 +32,11 @@ if TYPE_CHECKING:
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """What the booked fills of one symbol add up to: signed shares, profit realized, when the holding began."""
-
-    position: Position
-    opened_at: dt.datetime | None = None
-    ended_at: dt.datetime | None = None
-    strategy: str | None = None
-    trace_id: str | None = None
-
-
-def explained(session: Session, account: str) -> tuple[dict[str, Explained], Decimal]:
-    """Per symbol what the booked fills explain, and the cash they moved in all (currency, negative when spent)."""
-    rows = session.execute(
-        select(FillRow, IntentRow.client_order_id, IntentRow.bot)
-        .join(IntentRow, FillRow.intent_id == IntentRow.id)
-        .where(FillRow.account == account, FillRow.busted_at.is_(None))
-        .order_by(FillRow.happened, FillRow.created_at, FillRow.id)
-    )
-    book = Book(ZERO)
-    found: dict[str, Explained] = {}
-    for row, name, bot in rows:
-        before = book.positions[row.symbol].qty if row.symbol in book.positions else ZERO
-        book = book.apply(fill_of(row, name))
-        now = book.positions[row.symbol]
-        last = found.get(row.symbol, Explained(now))
-        found[row.symbol] = Explained(
-            position=now,
-            opened_at=row.happened if before * now.qty <= 0 and now.qty else last.opened_at,
-            ended_at=None if now.qty else row.happened,
-            strategy=bot,
-            trace_id=row.trace_id,
-        )
-    return found, book.cash
+_WISHED = (
+    select(IntentRow.id)
+    .where(IntentRow.account == bindparam("account"), IntentRow.symbol == bindparam("symbol"))
+    .limit(1)
+)
 
 
 def sync(
@@ -90,7 +61,6 @@ def sync(
     """
     at_broker = {position.symbol: position for position in theirs if position.qty}
     rows = {row.symbol: row for row in session.scalars(select(PositionRow).where(PositionRow.account == account))}
-    wished = set(session.scalars(select(IntentRow.symbol).where(IntentRow.account == account).distinct()))
     found: list[Discrepancy] = []
     for symbol in sorted({*at_broker, *rows, *known}):
         position, row, fills = at_broker.get(symbol), rows.get(symbol), known.get(symbol)
@@ -98,9 +68,10 @@ def sync(
         unexplained = unexplained_qty(qty, fills, (pending or {}).get(symbol, ZERO))
         before = row.unexplained if row else ZERO
         if unexplained != before:
-            found.append(
-                _drift(session, account, symbol, qty=qty, expected=qty - unexplained + before, ours=symbol in wished)
-            )
+            ours = session.scalars(_WISHED, {"account": account, "symbol": symbol}).first() is not None
+            expected = qty - unexplained + before
+            prices = (row.avg_price if row else None, position.avg_price if position else None)
+            found.append(_drift(session, account, symbol, qty=qty, expected=expected, ours=ours, prices=prices))
         _write(session, row, position, fills, account=account, symbol=symbol, unexplained=unexplained, now=now)
     return found
 
@@ -207,14 +178,36 @@ def annotate(engine: Engine, account: str, symbol: str, **metadata: Decimal | st
         _audit(session, row, "annotated", before, after)
 
 
-def _drift(session: Session, account: str, symbol: str, *, qty: Decimal, expected: Decimal, ours: bool) -> Discrepancy:
+def _drift(
+    session: Session,
+    account: str,
+    symbol: str,
+    *,
+    qty: Decimal,
+    expected: Decimal,
+    ours: bool,
+    prices: tuple[Decimal | None, Decimal | None],
+) -> Discrepancy:
     here, there = {"qty": str(expected)}, {"qty": str(qty)}
     if not ours:
         detail = f"{qty} {symbol} are held there and no order of ours was ever for {symbol}; they are left alone."
         return Discrepancy("foreign_position", symbol, None, there, "reported", detail)
-    detail = f"the broker holds {qty} {symbol}, what is booked explains {expected}; {symbol} is halted until cleared."
-    halt(session, account, symbol, reason=f"position drift: broker {qty}, explained {expected}")
+    like = f" (it looks like {split})" if (split := _split(expected, qty, *prices)) else ""
+    detail = (
+        f"the broker holds {qty} {symbol}, what is booked explains {expected}{like}; {symbol} is halted until cleared."
+    )
+    halt(session, account, symbol, reason=f"position drift: broker {qty}, explained {expected}{like}")
     return Discrepancy("position_drift", symbol, here, there, "halted", detail)
+
+
+def _split(before: Decimal, after: Decimal, old_price: Decimal | None, new_price: Decimal | None) -> str:
+    """The split that explains a changed holding: a ratio of small numbers at which its cost stayed the same."""
+    if before * after <= 0 or not old_price or not new_price:
+        return ""
+    ratio = Fraction(after / before).limit_denominator(50)
+    same_cost = abs(before * old_price - after * new_price) <= abs(before * old_price) / 100
+    exact = ratio != 1 and Decimal(ratio.numerator) * before == Decimal(ratio.denominator) * after
+    return f"a {ratio.numerator}-for-{ratio.denominator} split" if exact and same_cost else ""
 
 
 def _write(

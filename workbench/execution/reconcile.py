@@ -22,7 +22,8 @@ from workbench.execution.compare_account import (
 )
 from workbench.execution.compare_orders import compare_fills, compare_orders
 from workbench.execution.discrepancy import Discrepancy, Reconciliation, store
-from workbench.execution.positions import explained, sync
+from workbench.execution.explained import explained
+from workbench.execution.positions import sync
 from workbench.market.order import IntentState
 from workbench.store.engine import transaction
 from workbench.store.schema import new_id, utc_now
@@ -100,10 +101,10 @@ def _read(journal: Journal, broker: Broker, since: dt.datetime) -> _Seen:
     """One reading. Orders that we believe live and that no list shows are asked for one by one."""
     clock, account, positions = broker.clock(), broker.account(), broker.positions()
     orders = {order.id: order for order in (*broker.orders_since(since), *broker.open_orders())}
-    listed = {order.client_order_id for order in orders.values()}
+    listed = {name for order in orders.values() for one in order.family for name in (one.client_order_id, one.id)}
     not_there: list[Intent] = []
     for intent in journal.intents(states=[state for state in IntentState if state.may_be_live]):
-        if intent.client_order_id in listed or intent.broker_order_id in orders:
+        if intent.client_order_id in listed or intent.broker_order_id in listed:
             continue
         order = broker.order(intent.broker_order_id) if intent.broker_order_id else None
         order = order or broker.order_by_client_id(intent.client_order_id)

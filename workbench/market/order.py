@@ -6,6 +6,8 @@ import base64
 import datetime as dt
 import enum
 import hashlib
+import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -87,27 +89,56 @@ class IntentState(enum.StrEnum):
         """Whether an order may be working at the broker: risk counts it at worst case."""
         return self in _MAY_BE_LIVE
 
+    @property
+    def rank(self) -> int:
+        """How late in its life an intent is. A broker's word moves it only to a higher rank: old news changes nothing.
+
+        A fill is the highest: an order that was said to be over and filled all the same has filled.
+        """
+        return _RANK[self]
+
+    def may_become(self, to: IntentState) -> bool:
+        """Whether `STEPS` knows the step; staying where it is always is one."""
+        return to is self or to in STEPS[self]
+
 
 _S = IntentState
 _ENDS = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.REPLACED})
 _MAY_BE_LIVE = frozenset({_S.SENDING, _S.UNKNOWN, _S.ACKED, _S.PARTIALLY_FILLED, _S.UNKNOWN_EXPIRED})
 _LATER = frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.REPLACED})
 
-STEPS: dict[IntentState, frozenset[IntentState]] = {
-    _S.INTENT: frozenset({_S.SENDING, _S.CANCELED, _S.EXPIRED, _S.REJECTED}),
-    _S.SENDING: frozenset({_S.INTENT, _S.UNKNOWN, _S.ACKED}) | _LATER,
-    _S.UNKNOWN: frozenset({_S.SENDING, _S.ACKED, _S.UNKNOWN_EXPIRED}) | _LATER,
-    _S.UNKNOWN_EXPIRED: frozenset({_S.ACKED}) | _LATER,
-    _S.ACKED: _LATER,
-    _S.PARTIALLY_FILLED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REPLACED}),
-    # Late fills: an exchange may fill what it had said was over; the fill is the truth.
-    _S.CANCELED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
-    _S.EXPIRED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
-    _S.REPLACED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
-    # A broker has answered with an error although the order went through; then its later word counts.
-    _S.REJECTED: frozenset({_S.ACKED, _S.PARTIALLY_FILLED, _S.FILLED}),
-    _S.FILLED: frozenset(),
+_RANK = {
+    _S.INTENT: 0,
+    _S.SENDING: 1,
+    _S.UNKNOWN: 2,
+    _S.UNKNOWN_EXPIRED: 2,
+    _S.ACKED: 3,
+    _S.PARTIALLY_FILLED: 4,
+    _S.CANCELED: 5,
+    _S.EXPIRED: 5,
+    _S.REJECTED: 5,
+    _S.REPLACED: 5,
+    _S.FILLED: 6,
 }
+
+# The one table of all steps. `IntentRow` refuses every other one, whoever tries.
+STEPS: Mapping[IntentState, frozenset[IntentState]] = types.MappingProxyType(
+    {
+        _S.INTENT: frozenset({_S.SENDING, _S.CANCELED, _S.EXPIRED, _S.REJECTED}),
+        _S.SENDING: frozenset({_S.INTENT, _S.UNKNOWN, _S.ACKED}) | _LATER,
+        _S.UNKNOWN: frozenset({_S.SENDING, _S.ACKED, _S.UNKNOWN_EXPIRED}) | _LATER,
+        _S.UNKNOWN_EXPIRED: frozenset({_S.ACKED}) | _LATER,
+        _S.ACKED: _LATER,
+        _S.PARTIALLY_FILLED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REPLACED}),
+        # Late fills: an exchange may fill what it had said was over; the fill is the truth.
+        _S.CANCELED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
+        _S.EXPIRED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
+        _S.REPLACED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
+        # A broker has answered with an error although the order went through; then its later word counts.
+        _S.REJECTED: frozenset({_S.ACKED, _S.PARTIALLY_FILLED, _S.FILLED}),
+        _S.FILLED: frozenset(),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from workbench.execution.intent import Intent
 from workbench.execution.ledger import Ledger
 from workbench.execution.limits import ACCOUNT
 from workbench.market.order import IntentState
-from workbench.orchestration import desk_state
+from workbench.orchestration import desk_lease, desk_state
 from workbench.orchestration.desk_process import Desk
 from workbench.orchestration.desk_spawn import BrokerKind, spawn, stem, tail
 from workbench.orchestration.desk_state import DeskState, DeskStatus
@@ -239,7 +239,7 @@ def stop(workspace: Workspace, account: str, *, timeout: float = 30.0) -> bool:
     now = status(workspace, account)
     if not now.alive:
         return False
-    if now.host != desk_state.host_name():
+    if now.host != desk_lease.host_name():
         raise ExecutionError(
             f"the desk of {account} runs on {now.host}; it was not stopped.",
             remedy=f"send SIGTERM to process {now.pid} there.",

@@ -36,7 +36,7 @@ def spawn(
     """Start the desk of an account in a process of its own; its output goes to `log`, its keys into its environment."""
     command = [sys.executable, "-P", "-m", "workbench.orchestration.desk"]
     command += ["--home", str(workspace.home), "--account", account, "--url", url, "--stream-url", stream_url]
-    command += ["--reconcile-seconds", str(reconcile_seconds)]
+    command += ["--reconcile-seconds", str(reconcile_seconds), "--no-bots"]  # it is hosted for what its caller writes
     if exit_with is not None:
         command += ["--exit-with-parent", str(exit_with)]
     environment = {

@@ -6,20 +6,20 @@ import datetime as dt
 import enum
 import html
 import os
-import socket
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, update
 
-from workbench.errors import LeaseLost
+from workbench.events import DeskStatusChanged, DeskStepDone, Event
 from workbench.market.order import IntentState
+from workbench.orchestration.desk_counters import Counters
+from workbench.orchestration.desk_lease import host_name, is_dead
+from workbench.orchestration.startup import StartupReport, StepReport
+from workbench.store import audit
 from workbench.store.engine import transaction
-from workbench.store.lease import Lease
-from workbench.store.processes import process_runs
+from workbench.store.event_log import publish
+from workbench.store.lease import Lease, account_lease, now_of
 from workbench.store.schema import utc_now
 from workbench.store.tables.execution import DeskRow, IntentRow, LeaseRow, ReconciliationRow
 from workbench.trace import trace_id
@@ -50,6 +50,9 @@ class DeskStatus:
         alive: whether a process holds the account's lease now; the rest are its last words otherwise.
         waiting: intents written and not sent. unresolved: intents whose fate is not known.
         reconciled_at, clean: when the newest reconciliation began, and whether it found nothing; None before the first.
+        phase, phase_until: the market's hours as it sees them, and when they change; empty where it does not watch.
+        counters: what it has done since it started, as of its last heartbeat; None before the first.
+        startup: the steps of its start.
     """
 
     account: str
@@ -65,6 +68,10 @@ class DeskStatus:
     reconciled_at: dt.datetime | None
     clean: bool | None
     heartbeat_at: dt.datetime | None
+    phase: str = ""
+    phase_until: dt.datetime | None = None
+    counters: Counters | None = None
+    startup: StartupReport | None = field(default=None, repr=False)
 
     @property
     def ready(self) -> bool:
@@ -92,29 +99,10 @@ class DeskStatus:
         return f"<div>{html.escape(self.line)}</div>"
 
 
-def lease_name(account: str) -> str:
-    """The name under which an account is leased."""
-    return f"account:{account}"
-
-
-def host_name() -> str:
-    """This machine, and the namespace in which its process ids mean something (a container has its own)."""
-    try:
-        space = f"/{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        space = ""
-    return f"{socket.gethostname()[:48]}{space}"
-
-
-def new_holder() -> str:
-    """A name for this process as an owner of leases; unique."""
-    return f"{host_name()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-
-
 def read(engine: Engine, account: str) -> DeskStatus:
     """How the desk of an account is."""
     with transaction(engine) as session:
-        row, lease = session.get(DeskRow, account), session.get(LeaseRow, lease_name(account))
+        row, lease = session.get(DeskRow, account), session.get(LeaseRow, account_lease(account))
         count = select(func.count()).where(IntentRow.account == account)
         waiting = session.scalar(count.where(IntentRow.state == IntentState.INTENT.value)) or 0
         unresolved = session.scalar(count.where(IntentRow.state.in_(_UNRESOLVED))) or 0
@@ -124,9 +112,10 @@ def read(engine: Engine, account: str) -> DeskStatus:
             .order_by(ReconciliationRow.started_at.desc())
             .limit(1)
         ).one_or_none()
+        alive = row is not None and lease is not None and _holds(row, lease, now_of(session))
     return DeskStatus(
         account=account,
-        alive=row is not None and lease is not None and _holds(row, lease),
+        alive=alive,
         state=None if row is None else DeskState(row.state),
         detail="" if row is None else row.detail,
         holder="" if row is None else row.holder,
@@ -138,50 +127,79 @@ def read(engine: Engine, account: str) -> DeskStatus:
         reconciled_at=None if last is None else last.started_at,
         clean=None if last is None else last.clean,
         heartbeat_at=None if row is None else row.heartbeat_at,
+        phase="" if row is None else row.phase or "",
+        phase_until=None if row is None else row.phase_until,
+        counters=None if row is None or row.counters is None else Counters.of(row.counters),
+        startup=None if row is None or row.startup is None else StartupReport.of(row.startup),
     )
 
 
-def take(engine: Engine, account: str, *, ttl: dt.timedelta, clock: Callable[[], dt.datetime]) -> Lease:
-    """The lease of an account, at once when its last holder is a dead process of this machine.
-
-    Raises:
-        LeaseLost: a live desk has it; the message says which.
-    """
-    free_the_lease_of_a_dead_process(engine, account)
-    lease = Lease.acquire(engine, lease_name(account), new_holder(), ttl=ttl, clock=clock)
-    if lease is None:
-        holder = read(engine, account).holder
-        raise LeaseLost(
-            f"account {account!r} is traded by another desk: {holder or 'not named yet'}. This one did nothing.",
-            remedy="stop that one, wait until its lease ends, or start this one with --standby.",
-            account=account,
-            holder=holder,
-        )
-    return lease
-
-
-def announce(engine: Engine, account: str, lease: Lease, *, url: str) -> None:
-    """A new desk writes itself down, over the one before it."""
+def announce(engine: Engine, account: str, lease: Lease, *, url: str, startup: StartupReport | None = None) -> None:
+    """A new desk writes itself down, over the one before it, with the steps of its start so far."""
+    steps = startup.steps if startup is not None else ()
     with transaction(engine) as session:
         lease.check(session)
         row = session.get(DeskRow, account)
+        before = "" if row is None else row.state
         if row is None:
             row = DeskRow(account=account, asks=0, answered=0)
             session.add(row)
         row.holder, row.host, row.pid, row.token = lease.holder, host_name(), os.getpid(), lease.token
         row.url, row.state, row.detail = url, DeskState.STARTING.value, "has the lease"
+        row.startup = None if startup is None else startup.to_dict()
+        row.counters, row.phase, row.phase_until = None, None, None
         row.started_at = row.heartbeat_at = utc_now()
         row.trace_id = trace_id()
+        _changed(session, row, before)
+        publish(session, *(step_event(account, one) for one in steps))
 
 
-def say(engine: Engine, account: str, token: int, state: DeskState, detail: str) -> None:
-    """Write down how the desk with this token is; the words of one that was replaced are dropped."""
+def say(
+    engine: Engine,
+    account: str,
+    token: int,
+    state: DeskState,
+    detail: str,
+    *,
+    counters: Counters | None = None,
+    startup: StartupReport | None = None,
+    phase: tuple[str, dt.datetime | None] | None = None,
+    events: tuple[Event, ...] = (),
+) -> None:
+    """Write down how the desk with this token is; the words of one that was replaced are dropped.
+
+    Args:
+        counters, startup, phase: replace what was said of them before; None: they stay.
+        events: published with it.
+    """
     with transaction(engine) as session:
-        session.execute(
-            update(DeskRow)
-            .where(DeskRow.account == account, DeskRow.token == token)
-            .values(state=state.value, detail=detail, heartbeat_at=utc_now())
-        )
+        row = session.get(DeskRow, account, with_for_update=True)
+        if row is None or row.token != token:
+            return
+        before = row.state
+        row.state, row.detail, row.heartbeat_at = state.value, detail, utc_now()
+        if counters is not None:
+            row.counters = counters.to_dict()
+        if startup is not None:
+            row.startup = startup.to_dict()
+        if phase is not None:
+            row.phase, row.phase_until = phase
+        if before != row.state:
+            _changed(session, row, before)
+        publish(session, *events)
+
+
+def step_event(account: str, one: StepReport) -> DeskStepDone:
+    """The event of a step of the start that is over, or was closed."""
+    return DeskStepDone(
+        account=account,
+        number=one.number,
+        step=one.step,
+        ok=one.state != "failed",
+        state=one.state,
+        seconds=one.seconds,
+        detail=one.detail,
+    )
 
 
 def ask(engine: Engine, account: str) -> int:
@@ -211,26 +229,21 @@ def answer(engine: Engine, account: str, token: int, *, number: int, reconciliat
         )
 
 
-def free_the_lease_of_a_dead_process(engine: Engine, account: str) -> bool:
-    """Let the next desk in at once when the holder's process on this machine is gone. True when that was so.
-
-    The token guards the race: if somebody took over since the look, nothing happens.
-    """
-    with transaction(engine) as session:
-        row, lease = session.get(DeskRow, account), session.get(LeaseRow, lease_name(account))
-        if row is None or lease is None or row.token != lease.token or row.host != host_name():
-            return False
-        if lease.expires_at <= utc_now() or row.pid == os.getpid() or process_runs(row.pid):
-            return False
-        session.execute(
-            update(LeaseRow)
-            .where(LeaseRow.name == lease.name, LeaseRow.token == row.token)
-            .values(expires_at=utc_now())
-        )
-        return True
+def _holds(row: DeskRow, lease: LeaseRow, now: dt.datetime) -> bool:
+    return row.token == lease.token and lease.expires_at > now and not is_dead(row)
 
 
-def _holds(row: DeskRow, lease: LeaseRow) -> bool:
-    if row.token != lease.token or lease.expires_at <= utc_now():
-        return False
-    return row.host != host_name() or process_runs(row.pid)
+def _changed(session: Session, row: DeskRow, before: str) -> None:
+    """The audit's row and the event of a desk that is in another state now."""
+    told = {"state": row.state, "holder": row.holder, "token": row.token, "detail": row.detail}
+    was = {"state": before}
+    audit.record(session, entity="desk", entity_id=row.account, action=row.state, before=was, after=told)
+    event = DeskStatusChanged(
+        account=row.account,
+        before=before,
+        after=row.state,
+        holder=row.holder,
+        token=row.token,
+        detail=row.detail,
+    )
+    publish(session, event)

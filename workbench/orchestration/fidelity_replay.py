@@ -25,8 +25,8 @@ from workbench.market.book import Book
 from workbench.market.order import IntentState, OrderWish, Side
 from workbench.market.rebalance import rebalance
 from workbench.orchestration import desk_state
+from workbench.orchestration.accounts import MULTIPLIER
 from workbench.orchestration.desk_process import Desk
-from workbench.orchestration.trading_day import MULTIPLIER
 from workbench.store.engine import open_engine, transaction
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ import datetime as dt
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from workbench import sessions
-from workbench.errors import ExecutionError, NoData
+from workbench.errors import NoData
 from workbench.execution.journal import Journal
 from workbench.execution.ledger import Ledger
 from workbench.execution.positions import enriched
@@ -34,7 +33,7 @@ from workbench.execution.trading import Proposal, propose
 from workbench.market.order import IntentState
 from workbench.market.rebalance import standing
 from workbench.orchestration import desk
-from workbench.orchestration.hosting import exchange_folder
+from workbench.orchestration.accounts import opened
 from workbench.orchestration.trading_sessions import claim, close, continues
 from workbench.run import Run
 from workbench.study import digest
@@ -55,9 +54,6 @@ if TYPE_CHECKING:
 # Orders are sized with the close and filled a session later: this fraction of the book pays for a rise in between, so
 # that a book without leverage does not end in debt.
 CUSHION = 0.02
-# Room to buy before the sales of the same session are filled, as a margin account gives: a book that is sold and bought
-# whole reserves up to twice its value and the broker's collar on market orders. The weights use no leverage.
-MULTIPLIER = 4.0
 ORDER_COLUMNS = (
     "symbol",
     "side",
@@ -81,17 +77,6 @@ POSITION_COLUMNS = (
     "source",
     "halted",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Broker:
-    """How an account is reached, and whether its market is a replay that has to be moved on."""
-
-    kind: desk.BrokerKind
-    url: str
-    key_id: str
-    secret_key: str
-    replayed: bool
 
 
 def trade(
@@ -128,7 +113,15 @@ def trade(
     row = claim(workspace, strategy, history, bot=bot, broker=settings.broker)
     if row.status == "CLOSED" and row.run_folder is not None:
         return dataclasses.replace(Run.load(Path(row.run_folder)), reused=True)
-    broker = _broker(row.account, history, workspace=workspace, settings=settings)
+    broker = opened(
+        workspace,
+        settings,
+        row.account,
+        source=study.source,
+        seed=study.seed,
+        cash=study.initial_cash,
+        at=sessions.closes(study.venue, study.session).to_pydatetime(),
+    )
     handle = desk.ensure(
         workspace,
         account=row.account,
@@ -206,43 +199,6 @@ def _priced_at(history: History) -> dict[str, dt.datetime]:
     known = {symbol: pd.Timestamp(str(day)) for symbol, day in last.items() if day is not None}
     at = {day: sessions.closes(history.study.venue, day).to_pydatetime() for day in set(known.values())}
     return {symbol: at[day] for symbol, day in known.items()}
-
-
-def _broker(account: str, history: History, *, workspace: Workspace, settings: Settings) -> _Broker:
-    """The account's address and keys; the local exchange is embedded where none is configured."""
-    study = history.study
-    if settings.broker != "local":
-        return _Broker(
-            kind=settings.broker,
-            url="",
-            key_id=settings.alpaca_key_id.get_secret_value(),
-            secret_key=settings.alpaca_secret_key.get_secret_value(),
-            replayed=False,
-        )
-    from workbench.exchange import embedded
-
-    url = settings.exchange_url
-    if url:
-        serves = embedded.health(url)["source"]
-        if serves != study.source:
-            raise ExecutionError(
-                f"the exchange at {url} replays source {serves!r}, the study asks for {study.source!r}; "
-                "nothing was sent.",
-                remedy="start it with that --source, or unset WORKBENCH_EXCHANGE_URL to have one embedded.",
-            )
-    else:
-        url = embedded.ensure(
-            exchange_folder(workspace.home), source=study.source, seed=study.seed, exit_with_parent=True
-        ).url
-    keys = embedded.open_account(
-        url,
-        name=account,
-        cash=study.initial_cash,
-        at=sessions.closes(study.venue, study.session).to_pydatetime(),
-        multiplier=MULTIPLIER,
-        shorting=False,
-    )
-    return _Broker(kind="local", url=url, key_id=keys.key_id, secret_key=keys.secret_key, replayed=True)
 
 
 def _move_on(url: str, *, account: str, to: pd.Timestamp) -> None:

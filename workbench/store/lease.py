@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, bindparam, select, update
+from sqlalchemy import Engine, bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,25 @@ Clock = Callable[[], dt.datetime]
 TTL = dt.timedelta(seconds=30)
 # Asked in every transaction of the order path: building a statement costs as much as running it.
 _TOKEN = select(LeaseRow.token).where(LeaseRow.name == bindparam("name")).with_for_update(read=True)
+_SERVER_TIME = select(func.clock_timestamp())
+
+
+def now_of(session: Session, clock: Clock | None = None) -> dt.datetime:
+    """The time by which leases end, in UTC: `clock`'s, or (None) that of the database.
+
+    Machines whose clocks differ ask the same PostgreSQL server; a SQLite file has one machine and its clock.
+    """
+    if clock is not None:
+        return clock()
+    if session.get_bind().dialect.name != "postgresql":
+        return utc_now()
+    moment: dt.datetime = session.execute(_SERVER_TIME).scalar_one()
+    return moment.astimezone(dt.UTC)
+
+
+def account_lease(account: str) -> str:
+    """The name of the lease of an account: whoever holds it, a desk or the kill switch, is the only one that sends."""
+    return f"account:{account}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +53,11 @@ class Lease:
     holder: str
     token: int
     ttl: dt.timedelta
-    clock: Clock
+    clock: Clock | None = None
 
     @classmethod
     def acquire(
-        cls, engine: Engine, name: str, holder: str, *, ttl: dt.timedelta = TTL, clock: Clock = utc_now
+        cls, engine: Engine, name: str, holder: str, *, ttl: dt.timedelta = TTL, clock: Clock | None = None
     ) -> Lease | None:
         """Take the lease if it is free, expired, or held under the same `holder` name (a restarted process).
 
@@ -46,15 +65,16 @@ class Lease:
             name: what is led, e.g. an account.
             holder: who leads; unique per process unless a restart shall take over at once.
             ttl: how long it lasts without `renew`.
+            clock: by which it ends; None: the time of the database.
 
         Returns:
             The lease with a token one higher than the owner's before, or None: somebody else holds it.
         """
         while True:
-            now = clock()
             try:
                 with transaction(engine) as session:
                     row = session.get(LeaseRow, name, with_for_update=True)
+                    now = now_of(session, clock)  # after the row was waited for
                     if row is None:
                         row = LeaseRow(name=name, holder=holder, token=0, expires_at=now)
                         session.add(row)
@@ -72,7 +92,7 @@ class Lease:
             renewed = session.execute(
                 update(LeaseRow)
                 .where(LeaseRow.name == self.name, LeaseRow.token == self.token)
-                .values(expires_at=self.clock() + self.ttl)
+                .values(expires_at=now_of(session, self.clock) + self.ttl)
                 .returning(LeaseRow.token)
             ).scalar_one_or_none()
             if renewed is None:
@@ -84,7 +104,7 @@ class Lease:
             session.execute(
                 update(LeaseRow)
                 .where(LeaseRow.name == self.name, LeaseRow.token == self.token)
-                .values(expires_at=self.clock())
+                .values(expires_at=now_of(session, self.clock))
             )
 
     def check(self, session: Session) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
+import os
+import time
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -77,7 +78,15 @@ class Table(DeclarativeBase):
 
 def new_id() -> str:
     """A random row id: 32 hex digits."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
+
+
+def ordered_id() -> str:
+    """A row id like `new_id` that sorts by when it was made: 12 hex digits of milliseconds, then 20 random ones.
+
+    For rows that are written by the thousand: they land next to each other in an index, not all over it.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 def utc_now() -> dt.datetime:

@@ -32,9 +32,11 @@ class Workspace:
         """Open (and create or migrate) a workspace. Raises StoreError when the database cannot be opened."""
         home = home.expanduser().resolve()
         home.mkdir(parents=True, exist_ok=True)
+        engine = open_engine(database_url or f"sqlite:///{home / 'workbench.db'}")
+        engine.update_execution_options(workbench_home=str(home))  # where the kill files lie, for whoever holds it
         return cls(
             home=home,
-            engine=open_engine(database_url or f"sqlite:///{home / 'workbench.db'}"),
+            engine=engine,
             vintages_url=vintages_url or (home / "vintages").as_uri(),
         )
 

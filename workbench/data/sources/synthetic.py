@@ -1,4 +1,4 @@
-"""A synthetic market: 20 correlated symbols, fat tails, volatility clusters, bars from minutes to days, headlines.
+"""A synthetic market: 100 correlated symbols, fat tails, volatility clusters, bars from minutes to days, headlines.
 
 Every value is a function of seed, symbol and date alone. The whole path from `FIRST` to `LAST` is drawn at once, per
 weekday, so the range asked for cannot change it, nor can a later correction of the venue's holidays. (Within one
@@ -20,12 +20,13 @@ import pandas as pd
 
 from workbench import sessions
 from workbench.data import headlines
-from workbench.data.simulated import FIRST, LAST, NEWS, SimulatedMarket, draw, joined
+from workbench.data.simulated import FIRST, LAST, NEWS, SimulatedMarket, draw, joined, widened
 from workbench.data.source import DAILY_COLUMNS, INTRADAY_COLUMNS, PRICES, no_bars
 from workbench.errors import DataError
 
-SYMBOLS: Final = tuple(f"SYN{number:02d}" for number in range(1, 21))
-MINUTES: Final = {"1m": 1, "5m": 5, "1h": 60}
+SYMBOLS: Final = tuple(f"SYN{number:02d}" for number in range(1, 101))
+MINUTES: Final = {"1m": 1, "5m": 5, "15m": 15, "1h": 60}
+_FIRST_DRAWN: Final = 20  # these alone are drawn where no other symbol is asked for; that takes a fifth of the time
 
 
 class SyntheticSource:
@@ -42,7 +43,7 @@ class SyntheticSource:
         self.label = f"SYNTHETIC · seed {seed}"
 
     def symbols(self) -> tuple[str, ...]:
-        """`SYN01` … `SYN20`."""
+        """`SYN01` … `SYN99`, `SYN100`."""
         return SYMBOLS
 
     def bars(
@@ -100,12 +101,21 @@ class SyntheticSource:
         first, last = max(start, pd.Timestamp(FIRST)), min(end, pd.Timestamp(LAST))
         return sessions.sessions(self.venue, first, last).as_unit("us")
 
+    def _market(self, columns: list[int]) -> SimulatedMarket:
+        """The market, at least so wide that it has these columns."""
+        return self._whole if max(columns) >= _FIRST_DRAWN else self._narrow
+
     @functools.cached_property
-    def _market(self) -> SimulatedMarket:
-        return draw(self.seed, len(SYMBOLS))
+    def _narrow(self) -> SimulatedMarket:
+        return draw(self.seed, _FIRST_DRAWN)
+
+    @functools.cached_property
+    def _whole(self) -> SimulatedMarket:
+        return widened(self._narrow, len(SYMBOLS) - _FIRST_DRAWN)
 
     def _daily(self, columns: list[int], days: pd.DatetimeIndex) -> pd.DataFrame:
-        market, where = self._market, self._market.days.get_indexer(days)
+        market = self._market(columns)
+        where = market.days.get_indexer(days)
         happened = sessions.close_times(self.venue, days).as_unit("us")
         names = np.array(SYMBOLS)[columns]
         rows = pd.DataFrame(
@@ -127,8 +137,9 @@ class SyntheticSource:
         count = [len(of_session) for of_session in first]
         begin = np.concatenate(first).astype("timedelta64[m]") + np.repeat(opens, count)
         finish = np.minimum(begin + np.timedelta64(minutes, "m"), np.repeat(closes, count))
+        market = self._market(columns)
         parts = [
-            joined(self._market.minutes(column, day, length), minutes)
+            joined(market.minutes(column, day, length), minutes)
             for column in columns
             for day, length in zip(days, lengths, strict=True)
         ]
@@ -145,7 +156,8 @@ class SyntheticSource:
         return rows.assign(learned=rows["happened"]).loc[:, list(INTRADAY_COLUMNS)]
 
     def _headlines(self, column: int, day: pd.Timestamp, opened: pd.Timestamp) -> list[tuple[object, ...]]:
-        market, row = self._market, self._market.days.get_loc(day)
+        market = self._market([column])
+        row = market.days.get_loc(day)
         count = int(market.headlines[row, column])
         if not count:
             return []

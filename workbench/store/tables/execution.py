@@ -6,13 +6,20 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false, text
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
+from workbench.errors import StoreError
 from workbench.market.order import IntentState
 from workbench.store.schema import Table, new_id, utc_now
 
+_UNBOOKED = "booked_qty IS NULL OR booked_qty <> filled_qty"
 _STATES = ",".join(f"'{state.value}'" for state in IntentState)
+
+
+def _index_of_some(table: str, column: str) -> Index:
+    there = text(f"{column} IS NOT NULL")
+    return Index(f"ix_{table}_some_{column}", column, sqlite_where=there, postgresql_where=there)
 
 
 class LeaseRow(Table):
@@ -32,6 +39,9 @@ class IntentRow(Table):
     An exit that the broker made for a bracket, an OCO or an OTO is a row of its own: `parent_id` names the entry, and
     `role` is `take_profit`, `stop_loss` or `option_leg`. `replaces_id` names the intent whose place this one takes at
     the broker; `algo_id` the parent order of an execution algorithm whose child this is.
+
+    `filled_qty` is what the broker says, `booked_qty` what executions have brought so far (NULL in a row that is older
+    than the column: count them). Where the two differ, executions are on their way.
     """
 
     __tablename__ = "intent"
@@ -40,6 +50,9 @@ class IntentRow(Table):
         CheckConstraint(f"state IN ({_STATES})", name="state"),
         CheckConstraint("side IN ('buy','sell')", name="side"),
         Index("ix_intent_account_state", "account", "state"),
+        # Most intents have none of these: an index of those that do costs nothing where a wish is written.
+        *(_index_of_some("intent", name) for name in ("broker_order_id", "parent_id", "replaces_id", "algo_id")),
+        Index("ix_intent_unbooked", "account", sqlite_where=text(_UNBOOKED), postgresql_where=text(_UNBOOKED)),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
@@ -66,19 +79,20 @@ class IntentRow(Table):
     extended_hours: Mapped[bool] = mapped_column(default=False, server_default=false())
     position_intent: Mapped[str | None] = mapped_column(String(16))
     option_legs: Mapped[list[Any] | None] = mapped_column(JSON)
-    parent_id: Mapped[str | None] = mapped_column(ForeignKey("intent.id"), index=True)
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("intent.id"))
     role: Mapped[str] = mapped_column(String(16), default="", server_default="")
     replaces_id: Mapped[str | None] = mapped_column(ForeignKey("intent.id"))
-    algo_id: Mapped[str | None] = mapped_column(ForeignKey("parent_order.id"), index=True)
+    algo_id: Mapped[str | None] = mapped_column(ForeignKey("parent_order.id"))
     state: Mapped[str] = mapped_column(String(16), default=IntentState.INTENT.value)
     attempt: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[dt.datetime | None]
     deadline: Mapped[dt.datetime | None]
     cancel_asked_at: Mapped[dt.datetime | None]
-    broker_order_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    broker_order_id: Mapped[str | None] = mapped_column(String(64))
     broker_status: Mapped[str | None] = mapped_column(String(32))
     broker_updated_at: Mapped[dt.datetime | None]
     filled_qty: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    booked_qty: Mapped[Decimal | None] = mapped_column(default=Decimal(0))
     avg_price: Mapped[Decimal | None]
     reason: Mapped[str] = mapped_column(Text, default="")
     note: Mapped[str] = mapped_column(Text, default="")
@@ -91,6 +105,18 @@ class IntentRow(Table):
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy reads a plain dict here
 
+    @validates("state")
+    def _only_known_steps(self, _name: str, to: str) -> str:
+        """Refuse a step that `market.order.STEPS` does not know, whoever tries. Raises StoreError."""
+        current: str | None = self.state
+        if current is not None and not IntentState(current).may_become(IntentState(to)):
+            raise StoreError(
+                f"intent {self.client_order_id} cannot go from {current} to {to}; nothing was changed.",
+                remedy="reconcile the account: something acted on an order that it did not own.",
+                intent=self.id,
+            )
+        return to
+
 
 class OutboxRow(Table):
     """Work to do at the broker, written in the transaction of its intent; claimed under the account's lease.
@@ -102,7 +128,15 @@ class OutboxRow(Table):
     __table_args__ = (
         UniqueConstraint("intent_id", "kind"),
         CheckConstraint("kind IN ('submit','cancel','replace')", name="kind"),
-        Index("ix_outbox_open", "account", "done_at"),
+        Index(
+            "ix_outbox_due",
+            "account",
+            "seq",
+            "created_at",
+            "id",
+            sqlite_where=text("done_at IS NULL"),
+            postgresql_where=text("done_at IS NULL"),
+        ),
         Index("ix_outbox_order", "account", "seq"),
     )
 
@@ -186,7 +220,7 @@ class RiskRefusalRow(Table):
     """A wish that a limit refused: which limit, its bound and the number that broke it."""
 
     __tablename__ = "risk_refusal"
-    __table_args__ = (UniqueConstraint("account", "bot", "session", "symbol", "leg", "code"),)
+    __table_args__ = (UniqueConstraint("account", "bot", "session", "symbol", "leg", "generation", "code"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     account: Mapped[str] = mapped_column(String(96))
@@ -194,6 +228,7 @@ class RiskRefusalRow(Table):
     session: Mapped[str] = mapped_column(String(10))
     symbol: Mapped[str] = mapped_column(String(32))
     leg: Mapped[int] = mapped_column(default=0)
+    generation: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     code: Mapped[str] = mapped_column(String(32))
     message: Mapped[str] = mapped_column(Text)
     numbers: Mapped[dict[str, Any]]
@@ -266,6 +301,8 @@ class DeskRow(Table):
     """The process that trades an account, in its own words. Who may act is the lease's business; this row informs.
 
     `asks` counts the reconciliations that others asked for; the pass `answer` serves the first `answered` of them.
+    `startup` holds the steps of its start, `counters` what it has done since, `phase` the market's hours until
+    `phase_until`; None: not known (yet).
     """
 
     __tablename__ = "desk"
@@ -284,6 +321,10 @@ class DeskRow(Table):
     asks: Mapped[int] = mapped_column(default=0)
     answered: Mapped[int] = mapped_column(default=0)
     answer: Mapped[str | None] = mapped_column(String(32))
+    startup: Mapped[dict[str, Any] | None]
+    counters: Mapped[dict[str, Any] | None]
+    phase: Mapped[str | None] = mapped_column(String(16))
+    phase_until: Mapped[dt.datetime | None]
     trace_id: Mapped[str] = mapped_column(String(32), index=True)
     started_at: Mapped[dt.datetime] = mapped_column(default=utc_now)
     heartbeat_at: Mapped[dt.datetime] = mapped_column(default=utc_now)

@@ -1,0 +1,1 @@
+"""REST handlers of the Jupyter server's extension, one aggregate per file."""

@@ -1,0 +1,68 @@
+"""What a desk lets work on its account beside its orders: the bots, and the execution algorithms."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from workbench.execution.limits import Limits
+from workbench.trace import get_logger
+
+if TYPE_CHECKING:
+    from workbench.execution.algos.engine import AlgoEngine
+    from workbench.execution.journal import Journal
+    from workbench.orchestration.bot_engine import BotEngine
+
+# What a desk holds every order of its bots and algorithms against: the guarded bounds, with room for fifty bots.
+DESK_LIMITS = Limits.guarded(max_orders_per_session=20_000, max_orders_per_minute=600, max_cancels_per_minute=600)
+BROKER_LAG = 3.0  # seconds after its end in which a broker's bar of a minute is there
+
+
+class AtWork:
+    """The bots and the algorithms of one account, in the desk's turns and on its thread; algorithms come first.
+
+    Args:
+        bots: the engine of the bots.
+        algorithms: the engine of the parent orders.
+    """
+
+    def __init__(self, bots: BotEngine, algorithms: AlgoEngine) -> None:
+        self.bots, self.algorithms = bots, algorithms
+        self._log = get_logger(__name__)
+
+    def warm_up(self, now: dt.datetime) -> int:
+        """Read the history that the bots need; how many have it."""
+        return self.bots.warm_up(now)
+
+    def start(self) -> int:
+        """Go to work; how many bots and parents there are."""
+        parents = self.algorithms.start()
+        bots = self.bots.start()
+        self._log.info("at work", bots=bots, parents=parents)
+        return bots + parents
+
+    def step(self, now: dt.datetime) -> dt.datetime | None:
+        """Do what is due; when to be called again, None when nobody works. Raises LeaseLost."""
+        wanted = [self.algorithms.step(now), self.bots.step(now)]
+        return min((moment for moment in wanted if moment is not None), default=None)
+
+    def close(self) -> None:
+        """Stop working; what they own and plan is in the database."""
+        self.bots.close()
+        self.algorithms.close()
+
+
+def at_work(journal: Journal, *, key_id: str, secret_key: str, url: str) -> AtWork:
+    """Bots and algorithms on the market data of the account's own broker; `url` is empty at Alpaca itself."""
+    from workbench.data.sources.alpaca import AlpacaSource
+    from workbench.execution.algos.engine import AlgoEngine
+    from workbench.execution.algos.market_facts import BarFacts
+    from workbench.orchestration.bot_bars import LiveFeed
+    from workbench.orchestration.bot_engine import BotEngine
+
+    source = AlpacaSource(key_id=key_id, secret_key=secret_key, url=url or None)
+    real = not url
+    return AtWork(
+        BotEngine(journal, LiveFeed(source), limits=DESK_LIMITS, lag_seconds=BROKER_LAG if real else 0.0),
+        AlgoEngine(journal, BarFacts(source, timeframe="1m", includes_own=real), limits=DESK_LIMITS),
+    )
