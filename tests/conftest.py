@@ -18,6 +18,17 @@ from workbench.store.workspace import Workspace
 _number = itertools.count()
 
 
+def pytest_xdist_make_scheduler(config, log):
+    """The tests of one file stay in one process, since they share its servers and folders; so do all notebooks."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "notebooks" if nodeid.startswith("notebooks/") else super()._split_scope(nodeid)
+
+    return Together(config, log)
+
+
 @pytest.fixture(scope="session")
 def postgresql_server():
     """A real PostgreSQL from a wheel, started once for the whole test run, on a socket in a short temporary path."""

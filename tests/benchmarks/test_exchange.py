@@ -1,4 +1,4 @@
-"""How many orders a second go through the exchange: its core, its ledger, the wire. Run with `pytest --benchmark-only`."""
+"""How many orders a second go through the exchange: core, ledger, wire. Run with `pytest --benchmark-only`."""
 
 from __future__ import annotations
 

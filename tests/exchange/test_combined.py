@@ -11,11 +11,13 @@ from alpaca.trading.requests import (
     LimitOrderRequest,
     MarketOrderRequest,
     ReplaceOrderRequest,
-    StopLossRequest,
     StopLimitOrderRequest,
+    StopLossRequest,
     TakeProfitRequest,
     TrailingStopOrderRequest,
 )
+
+SUB_PENNY = "sub-penny increment does not fulfill minimum pricing criteria"
 
 
 def field(thing, name):
@@ -23,7 +25,7 @@ def field(thing, name):
     return None if value is None else str(getattr(value, "value", value))
 
 
-def bracket(symbol="ACME", qty=10, side="buy", profit=110, loss=95, force="gtc", *, limit=None, bound=None, **more):
+def bracket(symbol="ACME", qty=10, *, side="buy", profit=110, loss=95, force="gtc", limit=None, bound=None, **more):
     exits = {
         "order_class": OrderClass.BRACKET,
         "take_profit": TakeProfitRequest(limit_price=profit),
@@ -187,8 +189,7 @@ class TestBracket:
             ({"side": "sell", "profit": 90, "loss": 100}, "stop_loss.stop_price must be >= base_price + 0.01"),
             ({"force": "ioc"}, "bracket orders must be DAY or GTC orders"),
             ({"qty": 0.5, "force": "day"}, "fractional orders must be simple orders"),
-            ({"profit": 110.001}, "invalid take_profit.limit_price 110.001. sub-penny increment does not fulfill minimum "
-                                  "pricing criteria"),
+            ({"profit": 110.001}, f"invalid take_profit.limit_price 110.001. {SUB_PENNY}"),
             ({"bound": 96}, "stop_loss.limit_price must be <= stop_loss.stop_price"),
         ],
         ids=str,

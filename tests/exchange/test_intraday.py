@@ -90,8 +90,8 @@ def test_a_bracket_lives_through_a_day(one):
             stop_loss={"stop_price": str((seen * Decimal("0.998")).quantize(cents))},
         ),
     )
-    for _ in range(5):
-        one.advance((dt.datetime(2024, 3, 5, 16) + dt.timedelta(days=_)).strftime("%Y-%m-%d %H:%M"))
+    for day in (5, 6, 7, 8):
+        one.advance(f"2024-03-0{day} 16:00")
     legs = one.api.get(f"/orders/{entry['id']}", {"nested": True})["legs"]
     assert sorted(leg["status"] for leg in legs) == ["canceled", "filled"]
     assert one.api.get_all_positions() == []

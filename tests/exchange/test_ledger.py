@@ -1,4 +1,4 @@
-"""The ledger's file: an old one is brought up to date without loss, a newer one is refused, a half-made step is none."""
+"""The ledger's file: an old one is brought up to date without loss, a newer one refused, a half-made step is none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workbench.exchange.market import Market
 from workbench.exchange.matching import Rules
 from workbench.exchange.venue import Venue
 
-# The tables as the first version made them, with an account that holds THIN, has one order at work and one that is done.
+# The tables as the first version made them, with an account that holds THIN, has one order at work and one done.
 FIRST = """
 CREATE TABLE account (
     id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, account_number TEXT NOT NULL UNIQUE,
@@ -107,7 +107,7 @@ def test_an_old_file_goes_on_where_it_was(old, handmade):
             account, {"symbol": "ACME", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
         )
         assert new.number == 3
-        assert [one.id for one in ledger.executions(account.id)][0] == "e-1"
+        assert next(one.id for one in ledger.executions(account.id)) == "e-1"
     assert version(old) == ledger_schema.VERSION
 
 
@@ -119,7 +119,7 @@ def test_opening_it_again_changes_nothing(old):
 
 def test_a_step_that_fails_leaves_the_old_version_whole(old, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(ledger_schema, "_SECOND", ledger_schema._SECOND + "INSERT INTO nowhere VALUES (1);")
+        patch.setattr(ledger_schema, "_SECOND", ledger_schema._SECOND + "DROP TABLE nowhere;")
         with pytest.raises(sqlite3.OperationalError):
             Ledger(old)
     assert version(old) == 0

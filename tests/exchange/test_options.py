@@ -1,4 +1,4 @@
-"""Options orders against answers worked out by hand, on a market whose option prices are given: expiry on 2024-03-07."""
+"""Options orders against answers worked out by hand, on a market whose option prices are given."""
 
 from __future__ import annotations
 

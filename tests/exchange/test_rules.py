@@ -208,6 +208,38 @@ class TestLatency:
         after = one.api.get_order_by_id(new["id"])
         assert (after["status"], after["qty"]) == ("new", "200")
 
+    def test_a_cancel_of_an_exit_gives_up_its_replace_and_ends_the_other_exit_when_it_arrives(self, slow):
+        one = slow(at="2024-03-04 17:00")
+        exits = {"take_profit": {"limit_price": "120"}, "stop_loss": {"stop_price": "80"}}
+        entry = place(one, time_in_force="gtc", order_class="bracket", **exits)
+        one.advance("2024-03-05 12:00")
+        profit, stop = (leg["id"] for leg in entry["legs"])
+        new = one.api.patch(f"/orders/{stop}", {"stop_price": "81"})
+        one.api.cancel_order_by_id(stop)
+        now = [one.api.get_order_by_id(name)["status"] for name in (profit, stop, new["id"])]
+        assert now == ["new", "pending_cancel", "canceled"]
+        one.advance("2024-03-05 13:00")
+        assert [one.api.get_order_by_id(name)["status"] for name in (profit, stop)] == ["canceled", "canceled"]
+
+    def test_a_replace_on_its_way_survives_a_restart(self, an_exchange, a_trader, tmp_path):
+        hour = dt.timedelta(hours=1)
+        with an_exchange(tmp_path / "again.db", latency=hour) as url:
+            one = a_trader(url, at="2024-03-04 17:00")
+            old = place(one, symbol="THIN", qty="250", time_in_force="gtc", type="limit", limit_price="10")
+            one.advance("2024-03-05 09:00")
+            new = one.api.patch(f"/orders/{old['id']}", {"qty": "300"})
+            one.advance("2024-03-05 09:30")  # 100 of them fill before the replace arrives
+            one.close()
+        with an_exchange(tmp_path / "again.db", latency=hour) as url:
+            again = a_trader(url)
+            again.api._api_key, again.api._secret_key = one.keys.key_id, one.keys.secret_key
+            requests.post(
+                f"{url}/sim/accounts/{one.keys.name}/advance", json={"to": "2024-03-05T15:30:00Z"}, timeout=5
+            ).raise_for_status()
+            after = again.api.get_order_by_id(new["id"])
+            again.close()
+        assert (after["status"], after["qty"], after["replaces"]) == ("new", "200", old["id"])
+
     def test_a_cancel_that_comes_too_late(self, slow):
         one = slow(at="2024-03-04 17:00")
         order = place(one)
@@ -293,8 +325,8 @@ class TestConfigurations:
         assert refused(one.api.post, "/orders", ORDER | {"qty": "0.5"})[:2] == (403, 40310000)
 
 
-NONSENSE = ["", "x", -1, 0, 1e30, "1e400", "1" * 100, "NaN", "Infinity", float("nan"), [], {}, [1], {"a": 1}, True, "\ud800",
-            "\x00", "0." + "0" * 40 + "1", None]  # fmt: skip
+NONSENSE = ["", "x", -1, 0, 1e30, "1e400", "1" * 100, "NaN", "Infinity", float("nan"), [], {}, [1], {"a": 1}, True,
+            "\ud800", "\x00", "0." + "0" * 40 + "1", None]  # fmt: skip
 FIELDS = ("symbol", "qty", "notional", "side", "type", "time_in_force", "limit_price", "stop_price", "trail_price",
           "trail_percent", "client_order_id", "order_class", "take_profit", "stop_loss", "legs", "extended_hours",
           "position_intent")  # fmt: skip
@@ -338,7 +370,7 @@ class TestNonsense:
         one = trader()
         headers = {"APCA-API-KEY-ID": one.keys.key_id, "APCA-API-SECRET-KEY": one.keys.secret_key}
         for path, names in {
-            "/v2/orders": ("status", "limit", "after", "until", "after_order_id", "symbols", "side", "asset_class", "nested"),
+            "/v2/orders": ("status", "limit", "after", "after_order_id", "symbols", "side", "asset_class", "nested"),
             "/v2/account/activities": ("activity_types", "category", "page_size", "page_token", "date", "after"),
             "/v2/account/portfolio/history": ("period", "timeframe", "start", "end", "date_end", "pnl_reset"),
         }.items():  # fmt: skip

@@ -115,7 +115,8 @@ def _try(session: Session, values: dict[str, Any], *, complete: Callable[[str], 
         None,
     )
     record(session, entity="backtest_run", entity_id=row.id, action="RUNNING", before=before)
-    return Claim(row.id, mine=True, version=row.version + 1)
+    session.flush()  # the version that the database has given it
+    return Claim(row.id, mine=True, version=row.version)
 
 
 def _exists(engine: Engine, config_hash: str) -> bool:

@@ -150,6 +150,7 @@ def lab(*, jupyter: tuple[str, ...], home: Path | None, project: Path | None) ->
 @click.option("--seed", default=7, show_default=True, help="Seed of a synthetic source.")
 @click.option("--timeframe", default="1d", show_default=True, help="Bars it steps by: 1d, 1h, 15m, 5m or 1m.")
 @click.option("--rate-limit", default=0, show_default=True, help="Requests per minute and key; 0 is off.")
+@click.option("--latency", default=0.0, show_default=True, help="Seconds for which a replace or cancel travels.")
 @click.option("--fault", "faults", multiple=True, metavar="TEXT", help="A bad day, e.g. 504-after-accept:0.1, hang:2x.")
 @click.option("--stop", is_flag=True, help="Stop those that are running.")
 @home_option
@@ -160,6 +161,7 @@ def exchange(
     seed: int,
     timeframe: str,
     rate_limit: int,
+    latency: float,
     faults: tuple[str, ...],
     stop: bool,
     home: Path | None,
@@ -191,6 +193,7 @@ def exchange(
     click.echo(f"the address is written to {address} once it listens; Ctrl-C ends it.")
     arguments = ["--port", str(port), "--db", str(address.with_suffix(".db")), "--ready-file", str(address)]
     arguments += ["--source", source, "--seed", str(seed), "--timeframe", timeframe, "--rate-limit", str(rate_limit)]
+    arguments += ["--latency", str(latency)]
     code = serve([*arguments, *(part for fault in faults for part in ("--fault", fault))])
     if code:
         raise click.exceptions.Exit(code)

@@ -143,8 +143,8 @@ class Broker(Protocol):
     """One account at one broker.
 
     `submit`, `replace`, `cancel` and `suspend` never raise for what the broker answered or did not answer: that is in
-    the Reply. The others raise `ExchangeUnavailable` when there is no word, or none that can be read (with `retry_at` in
-    its facts after HTTP 429), and `BrokerRefused` when the broker says no.
+    the Reply. The others raise `ExchangeUnavailable` when there is no word, or none that can be read (after HTTP 429
+    with `retry_at` in its facts), and `BrokerRefused` when the broker says no.
     """
 
     name: str
