@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import datetime as dt
-import threading
-import warnings
 
 import msgpack
 import pytest
@@ -17,7 +13,7 @@ from alpaca.trading.models import TradeUpdate
 from alpaca.trading.requests import GetOptionContractsRequest, LimitOrderRequest, MarketOrderRequest
 
 from tests.exchange.conformance import Watched, hold
-from workbench.exchange import embedded
+from tests.exchange.hearing import heard
 
 BUY, DAY = OrderSide.BUY, TimeInForce.DAY
 
@@ -27,42 +23,6 @@ def one(minute_trader):
     trader = minute_trader(raw=False, at="2024-03-05 12:00")
     Watched().watch(trader.api)
     return trader
-
-
-@contextlib.contextmanager
-def heard(one, kind, path, subscribe, wait_until, *, raw=False):
-    """The messages of one of alpaca-py's data streams, as a list that grows."""
-    messages: list = []
-
-    async def handler(message):
-        messages.append(message)
-
-    stream = kind(one.keys.key_id, one.keys.secret_key, raw_data=raw, url_override=f"ws{one.url[4:]}{path}")
-    subscribe(stream, handler)
-
-    def run():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stream.run()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    wait_until(lambda: stream._running)
-    # `_running` says that the subscription has left: another one and an answer over REST put it behind us.
-    asyncio.run_coroutine_threadsafe(stream._send_subscribe_msg(), stream._loop).result(5)
-    embedded.account(one.url, name=one.keys.name)
-
-    async def over():
-        await stream.stop_ws()
-        if stream._ws is not None:
-            await stream._ws.close()
-
-    try:
-        yield messages
-    finally:
-        asyncio.run_coroutine_threadsafe(over(), stream._loop).result(5)
-        thread.join(10)
-        assert not thread.is_alive()
 
 
 def as_json(value):

@@ -2,13 +2,8 @@
 
 import contextlib
 import itertools
-import json
-import os
 import random
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -28,38 +23,6 @@ WORKER = Path(__file__).with_name("algo_worker.py")
 KILLS = {"sqlite": 20, "postgresql": 10}
 SLICES, QTY = 40, 2_011  # no multiple of 40: eleven slices are one share larger
 _number = itertools.count(1)
-
-
-class Worker:
-    """The forking process: `live` starts a life, kills it `seconds` after it began, and says how it ended (0: done)."""
-
-    def __init__(self):
-        self.process = subprocess.Popen(
-            [sys.executable, WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-
-    def live(self, job, *, seconds=None):
-        self.process.stdin.write(json.dumps(job) + "\n")
-        said = json.loads(self.process.stdout.readline())
-        if "began" in said:
-            if seconds is not None:
-                time.sleep(seconds)
-                with contextlib.suppress(ProcessLookupError):  # it was faster
-                    os.kill(said["began"], signal.SIGKILL)
-            said = json.loads(self.process.stdout.readline())
-        return said["ended"]
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def worker():
-    started = Worker()
-    yield started
-    started.close()
 
 
 @pytest.fixture(scope="module")

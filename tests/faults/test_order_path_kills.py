@@ -1,14 +1,9 @@
 """Kill the process that trades, at any instant: no order is lost, none is doubled."""
 
 import contextlib
-import json
 import logging
-import os
 import random
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -25,38 +20,6 @@ from workbench.store.tables.execution import OutboxRow
 WORKER = Path(__file__).with_name("order_path_worker.py")
 KILLS = {"sqlite": 60, "postgresql": 20}
 ORDERS = 40
-
-
-class Worker:
-    """The forking parent: `live` starts a life, kills it `seconds` after it began, and says how it ended (0: done)."""
-
-    def __init__(self):
-        self.process = subprocess.Popen(
-            [sys.executable, WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-
-    def live(self, job, *, seconds=None):
-        self.process.stdin.write(json.dumps(job) + "\n")
-        said = json.loads(self.process.stdout.readline())
-        if "began" in said:
-            if seconds is not None:
-                time.sleep(seconds)
-                with contextlib.suppress(ProcessLookupError):  # it was faster
-                    os.kill(said["began"], signal.SIGKILL)
-            said = json.loads(self.process.stdout.readline())
-        return said["ended"]
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def worker():
-    started = Worker()
-    yield started
-    started.close()
 
 
 def job_of(keys, exchange, database_url, **more):
