@@ -17,7 +17,7 @@ from workbench.market.trading_state import TradingState
 from workbench.orchestration import desk_state
 from workbench.orchestration.accounts import reach
 from workbench.store.engine import transaction
-from workbench.store.tables.execution import DeskRow, HaltRow, IntentRow
+from workbench.store.tables.execution import DeskRow, IntentRow
 from workbench.store.tables.risk import TradingStateRow
 
 if TYPE_CHECKING:
@@ -110,11 +110,7 @@ class Control:
 
     def halts(self, account: str | None = None) -> pd.DataFrame:
         """The standing halts: account, symbol (`*`: the whole account), since, reason."""
-        question = select(HaltRow).where(HaltRow.cleared_at.is_(None)).order_by(HaltRow.account, HaltRow.symbol)
-        if account is not None:
-            question = question.where(HaltRow.account == account)
-        with transaction(self.workspace.engine) as session:
-            rows = [(row.account, row.symbol, row.since, row.reason) for row in session.scalars(question)]
+        rows = halts.standing(self.workspace.engine, account)
         return pd.DataFrame(rows, columns=["account", "symbol", "since", "reason"])
 
     # --- acting

@@ -49,6 +49,7 @@ REPLAYING = (
     "orchestration/fidelity.py",
     "orchestration/fidelity_replay.py",
     "orchestration/fidelity_fills.py",
+    "orchestration/stepped_desk.py",
 )
 
 

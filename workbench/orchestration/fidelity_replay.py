@@ -19,30 +19,20 @@ from workbench.backtest.weights import weights_of
 from workbench.errors import ExecutionError
 from workbench.exchange import embedded
 from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.discrepancy import load
-from workbench.execution.journal import Journal
 from workbench.market.book import Book
 from workbench.market.order import IntentState, OrderWish, Side
 from workbench.market.rebalance import rebalance
-from workbench.orchestration import desk_state
 from workbench.orchestration.accounts import MULTIPLIER
-from workbench.orchestration.desk_process import Desk
-from workbench.store.engine import open_engine, transaction
+from workbench.orchestration.stepped_desk import SteppedDesk
+from workbench.store.engine import open_engine
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from workbench.execution.intent import Intent
     from workbench.market.history import History
     from workbench.strategy import Strategy
 
 BOT = "fidelity"
-# A replay of years must not be cut short by a slow machine; a step that brings nothing for so long will bring nothing.
-PATIENCE_STEPS = 2_000
-WAIT_SECONDS = 0.01
-# The desk compares its book when it is asked to, at each close; not by the wall's clock, which means nothing here.
-NEVER_BY_ITSELF = 1e9
-_ON_THE_WAY = frozenset({IntentState.INTENT, IntentState.SENDING, IntentState.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +88,10 @@ def play(strategy: Strategy, history: History, *, url: str, account: str, cushio
     )
     broker = AlpacaBroker(name=account, url=url, key_id=keys.key_id, secret_key=keys.secret_key)
     with _journal_of_its_own() as engine:
-        desk = Desk(engine, broker, url=url, reconcile_seconds=NEVER_BY_ITSELF)
+        desk = SteppedDesk(engine, broker, url=url)
         try:
             desk.start()
-            replay = _Replay(strategy, history, desk, engine, url=url, cushion=cushion)
+            replay = _Replay(strategy, history, desk, cushion=cushion)
             replay.play()
             replay.done.reported = broker.account().equity
         finally:
@@ -123,12 +113,8 @@ def _journal_of_its_own() -> Iterator[Engine]:
 class _Replay:
     """One account on its way through the sessions; `book` is what its booked fills say."""
 
-    def __init__(
-        self, strategy: Strategy, history: History, desk: Desk, engine: Engine, *, url: str, cushion: float
-    ) -> None:
-        self.strategy, self.history = strategy, history
-        self.desk, self.engine, self.journal = desk, engine, Journal(engine, desk.account)
-        self.url, self.cushion = url, cushion
+    def __init__(self, strategy: Strategy, history: History, desk: SteppedDesk, *, cushion: float) -> None:
+        self.strategy, self.history, self.desk, self.cushion = strategy, history, desk, cushion
         self.book = Book(cash=Decimal(str(history.study.initial_cash)))
         self.done = Played()
 
@@ -144,68 +130,37 @@ class _Replay:
             wishes = rebalance(wish, book=self.book, prices=known.view().prices(), cushion=self.cushion)
             if wishes:
                 self._trade(wishes, decided=day, fills_in=following)
-        self._advance(_close(venue, days[-1]))
+        self.desk.advance(_close(venue, days[-1]))
         self._reconciled()
 
     def _trade(self, wishes: list[OrderWish], *, decided: pd.Timestamp, fills_in: pd.Timestamp) -> None:
         """Write intents at the close of `decided`, let the desk send them, move to the next close, book the fills."""
         venue, day = self.history.study.venue, decided.date()
-        self._advance(_close(venue, decided))
-        written = [one.intent for one in self.journal.write(wishes, bot=BOT, session=day)]
+        self.desk.advance(_close(venue, decided))
+        written = [one.intent for one in self.desk.journal.write(wishes, bot=BOT, session=day)]
         for intent in written:
             self.done.ordered[fills_in, intent.symbol] = intent.side.sign * intent.qty
-        for intent in self._sent(day):
+        self.desk.send()
+        for intent in self.desk.journal.intents(session=day, bot=BOT):
             if intent.state is IntentState.REJECTED:
                 self.done.refused[fills_in, intent.symbol] = intent.note
-        self._advance(_close(venue, fills_in))
+        self.desk.advance(_close(venue, fills_in))
         self._reconciled()
         mine = {intent.client_order_id for intent in written}
-        for fill in self.journal.fills():
+        for fill in self.desk.journal.fills():
             if fill.client_order_id in mine:
                 self.book = self.book.apply(fill)
                 ordered = abs(self.done.ordered[fills_in, fill.symbol])
                 self.done.fills.append(ExchangeFill(fills_in, fill.symbol, fill.side, fill.qty, fill.price, ordered))
 
-    def _sent(self, day: dt.date) -> list[Intent]:
-        """Step the desk until the broker has every order of the day, or has refused it; the orders then."""
-        mine: list[Intent] = []
-        for _ in range(PATIENCE_STEPS):
-            self.desk.step()
-            mine = self.journal.intents(session=day, bot=BOT)
-            if not any(intent.state in _ON_THE_WAY for intent in mine):
-                return mine
-            self.desk.wake.wait(WAIT_SECONDS)
-        said = ", ".join(f"{one.symbol} {one.state} ({one.note})" for one in mine if one.state in _ON_THE_WAY)
-        raise ExecutionError(
-            f"orders of {day} did not reach the exchange: {said}. The replay stopped.",
-            remedy="run it again; it starts with a new account.",
-        )
-
     def _reconciled(self) -> None:
-        """Let the desk compare its book with the exchange's, which books what the stream has not brought yet.
-
-        Raises:
-            ExecutionError: they differ and stay different, or the desk gave no answer.
-        """
-        number = desk_state.ask(self.engine, self.desk.account)
-        for _ in range(PATIENCE_STEPS):
-            self.desk.step()
-            with transaction(self.engine) as session:
-                _, answered, identifier = desk_state.asked(session, self.desk.account)
-                done = load(session, identifier) if answered >= number and identifier is not None else None
-            if done is None:
-                self.desk.wake.wait(WAIT_SECONDS)
-            elif done.clean:
-                return
-            else:
-                raise ExecutionError(
-                    f"the desk's book and the exchange's differ, so the replay cannot be compared. {done!r}",
-                    remedy="this is a defect of the workbench; report it with the study.",
-                )
-        raise ExecutionError("the desk did not compare its book.", remedy="run it again; it starts with a new account.")
-
-    def _advance(self, to: dt.datetime) -> None:
-        embedded.advance(self.url, name=self.desk.account, to=to)
+        """The desk's book must be the exchange's. Raises ExecutionError where they differ and stay different."""
+        done = self.desk.reconcile()
+        if not done.clean:
+            raise ExecutionError(
+                f"the desk's book and the exchange's differ, so the replay cannot be compared. {done!r}",
+                remedy="this is a defect of the workbench; report it with the study.",
+            )
 
 
 def _close(venue: str, session: pd.Timestamp) -> dt.datetime:

@@ -18,16 +18,12 @@ from workbench.errors import BotRefused, ExecutionError
 from workbench.exchange import embedded
 from workbench.execution.bot import BotState
 from workbench.execution.bots import Bots
-from workbench.execution.discrepancy import load
-from workbench.execution.journal import Journal
 from workbench.market.order import IntentState
-from workbench.orchestration import desk_state
 from workbench.orchestration.accounts import opened
 from workbench.orchestration.bot_bars import SourceFeed
 from workbench.orchestration.bot_engine import BotEngine
-from workbench.orchestration.desk_process import Desk
 from workbench.orchestration.desk_spawn import stem
-from workbench.store.engine import transaction
+from workbench.orchestration.stepped_desk import SteppedDesk
 from workbench.study import MINUTES
 from workbench.trace import logging_to
 
@@ -35,15 +31,12 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
+    from workbench.execution.discrepancy import Reconciliation
     from workbench.execution.limits import Limits
     from workbench.settings import Settings
     from workbench.store.workspace import Workspace
 
-# The desk compares its book after each bar in which something was filled; not by the wall's clock.
-NEVER_BY_ITSELF = 1e9
-WAIT_SECONDS = 0.01
-PATIENCE_STEPS = 5_000
-_ON_THE_WAY = frozenset({IntentState.INTENT, IntentState.SENDING, IntentState.UNKNOWN})
+_LIVE = tuple(state for state in IntentState if state.may_be_live)
 _COLUMNS = ("session", "equity", "cash", "orders", "fills", "refused", "discrepancies")
 
 
@@ -136,11 +129,10 @@ def rehearse(
         at=sessions.closes(venue, sessions.previous_session(venue, first)).to_pydatetime(),
         timeframe=finest,
     )
-    broker = reached.broker(account)
-    desk = Desk(workspace.engine, broker, url=reached.url, reconcile_seconds=NEVER_BY_ITSELF)
-    engine = BotEngine(Journal(workspace.engine, account), SourceFeed(feed_source, finest=finest), limits=limits)
-    stage = _Stage(workspace, desk, engine, url=reached.url)
-    stage.refuse_the_past(sessions.opens(venue, first).to_pydatetime())
+    _refuse_the_past(reached.url, account, sessions.opens(venue, first).to_pydatetime())
+    desk = SteppedDesk(workspace.engine, reached.broker(account), url=reached.url)
+    engine = BotEngine(desk.journal, SourceFeed(feed_source, finest=finest), limits=limits)
+    stage = _Stage(desk, engine)
     rows = []
     with contextlib.ExitStack() as closing:
         closing.enter_context(logging_to(workspace.home / "desks" / f"{stem(account)}.log"))
@@ -169,21 +161,10 @@ def rehearse(
 class _Stage:
     """The desk and the bots, moved from bar to bar."""
 
-    def __init__(self, workspace: Workspace, desk: Desk, engine: BotEngine, *, url: str) -> None:
-        self.workspace, self.desk, self.engine, self.url = workspace, desk, engine, url
-        self.journal = Journal(workspace.engine, desk.account)
+    def __init__(self, desk: SteppedDesk, engine: BotEngine) -> None:
+        self.desk, self.engine, self.journal = desk, engine, desk.journal
         self.differences = 0
         self.due: dt.datetime | None = None
-
-    def refuse_the_past(self, opens: dt.datetime) -> None:
-        """A replayed clock goes forward only. Raises BotRefused where it stands after the first open."""
-        found = embedded.account(self.url, name=self.desk.account)
-        if found is not None and found.clock > opens:
-            raise BotRefused(
-                f"the clock of {self.desk.account!r} stands at {found.clock:%Y-%m-%d %H:%M} UTC and cannot go back to "
-                f"{opens:%Y-%m-%d %H:%M}; nothing was traded.",
-                remedy="take another account name, or a later start.",
-            )
 
     def play(self, moment: dt.datetime) -> None:
         """Up to the end of one bar: at each moment at which a bot wants to look, and at the end."""
@@ -193,13 +174,13 @@ class _Stage:
 
     def _look(self, moment: dt.datetime) -> None:
         """The market moves, fills are booked, the bots look, the desk sends."""
-        embedded.advance(self.url, name=self.desk.account, to=moment)
-        if self._under_way(lambda state: state.may_be_live):
+        self.desk.advance(moment)
+        if self.journal.intents(states=_LIVE):
             self._reconciled()
         self.due = self.engine.step(moment)
         while self.due is not None and self.due <= moment:
             self.due = self.engine.step(moment)
-        self._sent()
+        self.desk.send()
 
     def counted(self) -> tuple[int, int, int, int]:
         """Orders, fills and refusals booked so far, and differences found."""
@@ -215,38 +196,21 @@ class _Stage:
         cash = float("nan") if done.cash is None else float(done.cash)
         return equity, cash, orders, fills, refused, differences
 
-    def _under_way(self, wanted: Callable[[IntentState], bool]) -> bool:
-        return bool(self.journal.intents(states=[state for state in IntentState if wanted(state)]))
+    def _reconciled(self) -> Reconciliation:
+        """What differed is counted; comparing has repaired what facts can repair."""
+        done = self.desk.reconcile()
+        self.differences += len(done.discrepancies)
+        return done
 
-    def _sent(self) -> None:
-        """Step the desk until the broker has what was wished, or has refused it."""
-        for _ in range(PATIENCE_STEPS):
-            if not self._under_way(_ON_THE_WAY.__contains__):
-                return
-            self.desk.step()
-            self.desk.wake.wait(WAIT_SECONDS)
-        stuck = self.journal.intents(states=list(_ON_THE_WAY))
-        raise ExecutionError(
-            f"{len(stuck)} orders of {self.desk.account} came to no end, e.g. {stuck[0].symbol} {stuck[0].state} "
-            f"({stuck[0].note}). The rehearsal stopped.",
-            remedy="look at the account's halts and its trading state.",
-        )
 
-    def _reconciled(self) -> Any:
-        """Let the desk compare its book with the exchange's; what differed is counted, and repaired by that."""
-        number = desk_state.ask(self.workspace.engine, self.desk.account)
-        for _ in range(PATIENCE_STEPS):
-            self.desk.step()
-            with transaction(self.workspace.engine) as session:
-                _, answered, identifier = desk_state.asked(session, self.desk.account)
-                done = load(session, identifier) if answered >= number and identifier is not None else None
-            if done is not None:
-                self.differences += len(done.discrepancies)
-                return done
-            self.desk.wake.wait(WAIT_SECONDS)
-        raise ExecutionError(
-            f"the desk of {self.desk.account} did not compare its book. The rehearsal stopped.",
-            remedy="is the local exchange still running?",
+def _refuse_the_past(url: str, account: str, opens: dt.datetime) -> None:
+    """A replayed clock goes forward only. Raises BotRefused where it stands after the first open."""
+    found = embedded.account(url, name=account)
+    if found is not None and found.clock > opens:
+        raise BotRefused(
+            f"the clock of {account!r} stands at {found.clock:%Y-%m-%d %H:%M} UTC and cannot go back to "
+            f"{opens:%Y-%m-%d %H:%M}; nothing was traded.",
+            remedy="take another account name, or a later start.",
         )
 
 
