@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from workbench.execution.bots import Bots
     from workbench.store.workspace import Workspace
 
-_WIDE = ("symbols", "window", "invested", "timeframe", "every_seconds")  # `workbench bots NAME` shows them
+# Too wide for a terminal; `create` and `start` say them.
+_WIDE = ("symbols", "window", "invested", "timeframe", "every_seconds")
 
 
 @click.command()
