@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import create_engine, text
 
 from workbench.exchange import embedded
@@ -16,6 +17,11 @@ from workbench.store.engine import open_engine
 from workbench.store.workspace import Workspace
 
 _number = itertools.count()
+
+# The default run is a regression test: the same examples each time. To look for new ones: --hypothesis-profile=explore.
+settings.register_profile("regression", derandomize=True)
+settings.register_profile("explore", derandomize=False, print_blob=True)
+settings.load_profile("regression")
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -134,7 +134,9 @@ def _with_actions(draw, chance, bars):
             for name, frame in frames.items():
                 frame.loc[split.session :, symbol] *= split.ratio if name == "volume" else 1.0 / split.ratio
     if draw(some.booleans()):
-        end = Delisting(bars.symbols[-1], day(), float(chance.choice([0.0, 20.0])))
+        symbol = bars.symbols[-1]
+        first = frames["close"][symbol].first_valid_index()  # with gaps, not always the first session
+        end = Delisting(symbol, max(day(), first), float(chance.choice([0.0, 20.0])))
         delistings.append(end)
         for frame in frames.values():
             frame.loc[frame.index > end.session, end.symbol] = np.nan
