@@ -7,7 +7,9 @@ WorkbenchError
 ├── DataError                facts are missing, malformed or refused
 │   ├── NotYetKnown          a fact later than the moment of the view was asked for
 │   ├── NoData               nothing is stored for what was asked
-│   └── BadData              a response failed its checks and was quarantined
+│   ├── BadData              a response failed its checks and was quarantined
+│   ├── SourceUnavailable    a vendor did not answer, or is left alone for a while
+│   └── SourceRefused        a vendor said no: the key, the plan, the question
 ├── StoreError               the database or the vintages refused
 │   ├── JobCancelled         somebody asked for the job to stop; what was finished is kept
 │   ├── JobLost              another worker has the job now; this one stopped writing
@@ -109,6 +111,18 @@ class BadData(DataError):
     """A response failed its checks and was quarantined."""
 
     code = "WB303"
+
+
+class SourceUnavailable(DataError):
+    """A vendor did not answer in time, answered with a fault of its own, or its breaker is open; nothing was read."""
+
+    code = "WB304"
+
+
+class SourceRefused(DataError):
+    """A vendor answered that it will not: the key, the plan or the question is wrong; asking again would not help."""
+
+    code = "WB305"
 
 
 class StoreError(WorkbenchError):

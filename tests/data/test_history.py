@@ -10,7 +10,7 @@ from workbench.data.sources import open_source
 from workbench.data.sources.bundled import STOCKS, BundledSource
 from workbench.errors import BadData, DataError, NoData
 from workbench.store.engine import transaction
-from workbench.store.tables.market import QualityFindingRow
+from workbench.store.tables.quality import QualityFindingRow
 from workbench.store.vintages import Vintages
 from workbench.study import Study
 

@@ -12,7 +12,7 @@ from workbench.data.source import DAILY_COLUMNS
 from workbench.data.sources import open_source
 from workbench.errors import BadData
 from workbench.store.engine import transaction
-from workbench.store.tables.market import QualityFindingRow
+from workbench.store.tables.quality import QualityFindingRow
 
 DAYS = sessions.sessions("XNYS", "2015-06-01", "2015-06-30")
 KNOWN = sessions.closes("XNYS", DAYS[-1])

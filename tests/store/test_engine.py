@@ -14,7 +14,7 @@ from workbench.store import tables
 from workbench.store.engine import MIGRATIONS, NEWEST, open_engine, revision, transaction, upgrade
 from workbench.store.schema import Table
 from workbench.store.tables.execution import FillRow, LeaseRow
-from workbench.store.tables.market import UniverseMemberRow
+from workbench.store.tables.universe import UniverseMemberRow
 
 NOW = dt.datetime(2015, 6, 30, 20, tzinfo=dt.UTC)
 

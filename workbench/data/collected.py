@@ -38,7 +38,7 @@ def collected_ranges(engine: Engine, dataset: str, symbols: Sequence[str]) -> Ra
     from sqlalchemy import select
 
     from workbench.store.engine import transaction
-    from workbench.store.tables.market import CollectedRow as Row
+    from workbench.store.tables.collected import CollectedRow as Row
 
     found: dict[str, list[tuple[pd.Timestamp, pd.Timestamp]]] = {}
     with transaction(engine) as session:
@@ -61,7 +61,7 @@ def record_collected(
     from sqlalchemy.dialects import postgresql, sqlite
 
     from workbench.store.engine import transaction
-    from workbench.store.tables.market import CollectedRow as Row
+    from workbench.store.tables.collected import CollectedRow as Row
     from workbench.trace import trace_id
 
     insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert

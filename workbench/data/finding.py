@@ -55,7 +55,7 @@ def store_findings(engine: Engine, findings: Sequence[Finding]) -> int:
     from sqlalchemy.dialects import postgresql, sqlite
 
     from workbench.store.engine import transaction
-    from workbench.store.tables.market import QualityFindingRow as Row
+    from workbench.store.tables.quality import QualityFindingRow as Row
     from workbench.trace import trace_id
 
     by_key = {(each.dataset, each.symbol, each.session.date().isoformat(), each.kind): each for each in findings}

@@ -13,7 +13,7 @@ from workbench.errors import DataError, NoData
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from workbench.store.tables.market import UniverseMemberRow
+    from workbench.store.tables.universe import UniverseMemberRow
     from workbench.store.workspace import Workspace
 
 
@@ -37,7 +37,7 @@ def define(workspace: Workspace, name: str, symbols: str | Sequence[str], *, ent
     """
     from workbench.store.audit import record
     from workbench.store.engine import transaction
-    from workbench.store.tables.market import UniverseMemberRow
+    from workbench.store.tables.universe import UniverseMemberRow
 
     moment, wanted = _moment("entered", entered), _symbols(symbols)
     with transaction(workspace.engine) as session:
@@ -144,7 +144,7 @@ def history(workspace: Workspace, name: str) -> pd.DataFrame:
     from sqlalchemy import select
 
     from workbench.store.engine import transaction
-    from workbench.store.tables.market import UniverseMemberRow as Row
+    from workbench.store.tables.universe import UniverseMemberRow as Row
 
     with transaction(workspace.engine) as session:
         found = session.execute(
@@ -171,7 +171,7 @@ def names(workspace: Workspace) -> tuple[str, ...]:
 def _names(session: Session) -> tuple[str, ...]:
     from sqlalchemy import select
 
-    from workbench.store.tables.market import UniverseRow
+    from workbench.store.tables.universe import UniverseRow
 
     return tuple(session.scalars(select(UniverseRow.name).order_by(UniverseRow.name)))
 
@@ -180,7 +180,7 @@ def _create(session: Session, name: str, reason: str) -> None:
     """Make sure that the universe is there, and hold it until the transaction ends."""
     from sqlalchemy.dialects import postgresql, sqlite
 
-    from workbench.store.tables.market import UniverseRow
+    from workbench.store.tables.universe import UniverseRow
 
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     session.execute(insert(UniverseRow).on_conflict_do_nothing(index_elements=["name"]), {"name": name, "rule": reason})
@@ -189,7 +189,7 @@ def _create(session: Session, name: str, reason: str) -> None:
 
 def _lock(session: Session, name: str) -> None:
     """Changes of one universe take turns. SQLite has one writer anyway; elsewhere the row is locked."""
-    from workbench.store.tables.market import UniverseRow
+    from workbench.store.tables.universe import UniverseRow
 
     if session.get(UniverseRow, name, with_for_update=True) is None:
         raise _unknown(session, name)
@@ -198,7 +198,7 @@ def _lock(session: Session, name: str) -> None:
 def _stays(session: Session, name: str, symbol: str) -> list[UniverseMemberRow]:
     from sqlalchemy import select
 
-    from workbench.store.tables.market import UniverseMemberRow as Row
+    from workbench.store.tables.universe import UniverseMemberRow as Row
 
     return list(session.scalars(select(Row).where(Row.universe == name, Row.symbol == symbol).order_by(Row.entered)))
 

@@ -6,14 +6,16 @@ from workbench.store.tables import (
     audit,
     backtest,
     bot,
+    collected,
     event,
     execution,
     job,
-    market,
     pipeline,
+    quality,
     risk,
     strategy,
     trading,
+    universe,
 )
 
 __all__ = [
@@ -22,12 +24,14 @@ __all__ = [
     "audit",
     "backtest",
     "bot",
+    "collected",
     "event",
     "execution",
     "job",
-    "market",
     "pipeline",
+    "quality",
     "risk",
     "strategy",
     "trading",
+    "universe",
 ]
