@@ -22,6 +22,11 @@ class Settings(BaseSettings):
         live_trading: the second of the two settings that live trading needs; `broker` is the first.
         exchange_url: a running local exchange; one is embedded when empty.
         alpaca_key_id, alpaca_secret_key: Alpaca's keys; never printed.
+        alpaca_feed: which of Alpaca's feeds stock bars, quotes and trades are read from; `iex` is free, one venue.
+        massive_key, fred_key, finnhub_key, newsapi_key: keys of other vendors of facts; empty: not asked.
+        massive_plan, newsapi_plan: what is paid for: their limits and delays; the free plans unless said otherwise.
+        edgar_contact: `Name name@example.org`; the SEC asks everybody to say who they are. Empty: EDGAR is not asked.
+        vendor_urls: other addresses than the vendors' own, e.g. `{"frankfurter": "http://rates.local"}`.
         reconcile_seconds: how often our book is compared with the broker's.
         requests_per_minute: what Alpaca allows a key; shared by the desk's orders, cancels and look-ups.
         compute: where sweeps are computed: `threads` (all cores of this machine), `threads:N`, or the address of a Dask
@@ -41,6 +46,15 @@ class Settings(BaseSettings):
     exchange_url: str = ""
     alpaca_key_id: SecretStr = SecretStr("")
     alpaca_secret_key: SecretStr = SecretStr("")
+    alpaca_feed: Literal["iex", "sip", "delayed_sip"] = "iex"
+    massive_key: SecretStr = SecretStr("")
+    massive_plan: Literal["basic", "starter", "developer", "advanced", "business"] = "basic"
+    fred_key: SecretStr = SecretStr("")
+    finnhub_key: SecretStr = SecretStr("")
+    newsapi_key: SecretStr = SecretStr("")
+    newsapi_plan: Literal["developer", "business"] = "developer"
+    edgar_contact: str = ""
+    vendor_urls: dict[str, str] = {}
     requests_per_minute: Annotated[int, Field(gt=0)] = 200
     reconcile_seconds: Annotated[float, Field(gt=0)] = 45.0
     compute: str = "threads"

@@ -81,7 +81,7 @@ class Study:
             raise StudyError(
                 f"timeframe={timeframe!r} is not one of {', '.join(TIMEFRAMES)}.", remedy="use one of these."
             )
-        moment = _moment(as_of, venue)
+        moment = moment_of(as_of, venue)
         known = sessions.session_of(venue, moment)
         first = _day("start", start)
         if not sessions.is_session(venue, first):
@@ -223,8 +223,12 @@ def _day(field: str, value: Any) -> pd.Timestamp:
     return day.normalize()
 
 
-def _moment(value: Any, venue: str) -> pd.Timestamp:
-    """A date means the close of that session; a moment must say its timezone."""
+def moment_of(value: Any, venue: str = "XNYS") -> pd.Timestamp:
+    """`as_of` as a UTC moment: a date means the close of that session, a moment must say its timezone.
+
+    Raises:
+        StudyError: it is neither, or the date is no session of the venue.
+    """
     try:
         moment = pd.Timestamp(value)
     except (ValueError, TypeError) as error:

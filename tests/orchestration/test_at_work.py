@@ -6,7 +6,11 @@ import datetime as dt
 
 import pytest
 
-from workbench.orchestration.at_work import DESK_LIMITS, AtWork
+from tests.vendors import alpaca
+from tests.vendors.server import Vendor
+from workbench.data.gateway import Gateway
+from workbench.execution.journal import Journal
+from workbench.orchestration.at_work import DESK_LIMITS, AtWork, at_work
 
 NOON = dt.datetime(2024, 3, 5, 17, 0, tzinfo=dt.UTC)
 
@@ -52,3 +56,16 @@ def test_a_desk_bounds_the_flow_of_orders_and_the_losses():
     assert DESK_LIMITS.max_daily_loss is not None
     assert DESK_LIMITS.max_drawdown is not None
     assert DESK_LIMITS.max_orders_per_minute == 600
+
+
+def test_what_a_desk_asks_its_broker_is_counted_in_the_database_that_all_processes_share(engine):
+    with Vendor() as vendor:
+        alpaca.routes(vendor)
+        both = at_work(Journal(engine, "paper"), key_id="KEYID", secret_key="HIDDEN", url=vendor.url)
+        prices = both.bots.feed.prices(["AAPL"], as_of=NOON)
+        both.close()
+    assert set(prices) == {"AAPL"}
+    with Gateway(engine=engine) as other:
+        counted = other.stats()
+    assert set(counted["vendor"]) == {"exchange"}
+    assert "HIDDEN" not in counted.to_json()

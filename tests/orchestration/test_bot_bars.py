@@ -5,10 +5,13 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import SecretStr
 
 from workbench import sessions
+from workbench.data.access import Access
+from workbench.data.gateway import Gateway
 from workbench.data.sources import open_source
-from workbench.data.sources.alpaca import AlpacaSource
+from workbench.data.sources.alpaca import LOCAL, AlpacaSource
 from workbench.errors import DataError
 from workbench.exchange import embedded
 from workbench.orchestration.bot_bars import LiveFeed, Panels, SourceFeed
@@ -17,6 +20,12 @@ SYMBOLS = ("SYN01", "SYN02", "SYN03")
 OPEN = dt.datetime(2015, 6, 30, 13, 30, tzinfo=dt.UTC)
 FIRST = dt.date(2015, 6, 29)
 _number = itertools.count(1)
+
+
+@pytest.fixture
+def gateway():
+    with Gateway() as opened:
+        yield opened
 
 
 class Holed:
@@ -95,10 +104,11 @@ def test_a_feed_that_fails_leaves_what_was_known():
     assert after.sessions[: len(before.sessions)].equals(before.sessions)
 
 
-def test_the_brokers_market_data_is_the_source_behind_it(exchange):
+def test_the_brokers_market_data_is_the_source_behind_it(exchange, gateway):
     close = sessions.closes("XNYS", "2015-06-30").to_pydatetime()
     keys = embedded.open_account(exchange.url, name=f"feed-{next(_number)}", cash=1_000, at=close)
-    source = AlpacaSource(key_id=keys.key_id, secret_key=keys.secret_key, url=exchange.url)
+    access = Access(key=SecretStr(keys.key_id), secret=SecretStr(keys.secret_key), url=exchange.url)
+    source = AlpacaSource(gateway, access, vendor=LOCAL)
     live, replayed = LiveFeed(source), SourceFeed(open_source("synthetic"))
     first = dt.date(2015, 6, 1)
     panels = [Panels(feed).upto(close, timeframe="1d", symbols=SYMBOLS, first=first) for feed in (live, replayed)]

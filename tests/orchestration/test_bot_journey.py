@@ -7,10 +7,13 @@ from decimal import Decimal
 
 import pandas as pd
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select
 
 from workbench import sessions
-from workbench.data.sources.alpaca import AlpacaSource
+from workbench.data.access import Access
+from workbench.data.gateway import Gateway
+from workbench.data.sources.alpaca import LOCAL, AlpacaSource
 from workbench.exchange import embedded
 from workbench.execution.alpaca import AlpacaBroker
 from workbench.execution.bot_book import ownership
@@ -60,6 +63,7 @@ class Stage:
         for bot in self.bots:
             self.bots.start(bot.name)
         self.clock = Clock()
+        self.gateway = Gateway(engine=engine)
 
     def broker(self):
         keys = self.keys
@@ -71,7 +75,8 @@ class Stage:
 
     def at_work(self, journal):
         keys = self.keys
-        source = AlpacaSource(key_id=keys.key_id, secret_key=keys.secret_key, url=self.url)
+        access = Access(key=SecretStr(keys.key_id), secret=SecretStr(keys.secret_key), url=self.url)
+        source = AlpacaSource(self.gateway, access, vendor=LOCAL)
         limits = Limits(one_order_per_symbol=False, allow_self_cross=True)
         return BotEngine(journal, LiveFeed(source), limits=limits, monotonic=self.clock)
 
@@ -110,6 +115,7 @@ def stage(engine, exchange):
     yield make
     for one in stages:
         one.desk.close(grace=0.0)
+        one.gateway.close()
 
 
 def test_two_bots_trade_a_stretch_and_a_restart_in_the_middle_changes_nothing(stage, engine):

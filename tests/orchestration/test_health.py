@@ -95,6 +95,16 @@ def test_keys_are_counted_and_never_shown(settings, expected, said):
     assert "5678" not in f"{found}"
 
 
+def test_sources_that_wait_for_a_key_are_named_and_no_key_is_shown():
+    found = health.sources(Settings(**KEYS, fred_key="fred-9999"))
+    assert found.health is Health.OK
+    ready, waiting = found.found.split("; ")
+    assert "alpaca" in ready
+    assert "fred" in ready
+    assert waiting == "without a key: massive, edgar, finnhub, newsapi"
+    assert "9999" not in f"{found}"
+
+
 def test_the_project_is_checked_with_its_pipelines(site):
     assert health.notebooks(None).health is Health.FAIL
     assert "no notebook" in health.notebooks(site.project).found
@@ -132,6 +142,17 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(monkeypatch, site
     for name in ("disk", "exchange", "importable"):
         monkeypatch.setattr(health, name, broken)
     found = {finding.name: finding for finding in health.examine(Settings(), site.project, site.root / "home")}
-    assert list(found) == ["Python", "packages", "home", "disk", "database", "project", "keys", "exchange", "vectorbt"]
+    assert list(found) == [
+        "Python",
+        "packages",
+        "home",
+        "disk",
+        "database",
+        "project",
+        "keys",
+        "sources",
+        "exchange",
+        "vectorbt",
+    ]
     assert "RuntimeError: boom" in found["disk"].found
     assert found["database"].health is Health.OK

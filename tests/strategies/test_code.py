@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from workbench.strategies import SmaCross, registered
+from workbench.strategies import Rules, SmaCross, registered
 from workbench.strategies.code import code_identity
 
 
@@ -38,3 +38,16 @@ def test_an_edit_elsewhere_is_not(monkeypatch):
 
     monkeypatch.setattr("workbench.strategies.code.inspect.getsource", edited)
     assert code_identity.__wrapped__(SmaCross) == before
+
+
+def test_an_edited_feature_is_other_code_for_the_rules_that_are_written_in_features(monkeypatch):
+    before = {kind: code_identity.__wrapped__(kind) for kind in (Rules, SmaCross)}
+    read = inspect.getsource
+
+    def edited(source_of):
+        volatility = getattr(source_of, "__name__", "") == "workbench.features.volatility"
+        return read(source_of) + ("\n# another" if volatility else "")
+
+    monkeypatch.setattr("workbench.strategies.code.inspect.getsource", edited)
+    assert code_identity.__wrapped__(Rules) != before[Rules]
+    assert code_identity.__wrapped__(SmaCross) == before[SmaCross]

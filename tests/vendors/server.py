@@ -74,6 +74,7 @@ class Vendor:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or every answer waits 40 ms between its headers and its body
 
             def answer(self):
                 parts = urllib.parse.urlsplit(self.path)

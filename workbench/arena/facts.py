@@ -1,12 +1,13 @@
 """The facts an evidence pack is made of: for each its name, unit, window and formula, from bars up to one session.
 
 Every fact looks back at most `ROWS` sessions, so it does not depend on where the history starts once those are known.
+What a fact measures is a feature of the registry (`workbench.features`), so that a rule, a model and a pack that speak
+of one quantity mean one number; what is here is which closes it is asked about, and when it is not known.
 A fact that cannot be computed raises `Unknown` with the reason; it never becomes 0, 50 or any other neutral number.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from workbench.features.feature import Feature
+from workbench.features.registry import feature
 from workbench.market.view import MarketView
 
 YEAR = 252
@@ -23,6 +26,10 @@ RSI_CLOSES = 120  # Wilder's smoothing still carries (13/14)^106 < 0.04 % of its
 PEERS = 4  # a rank among fewer other symbols says nothing
 
 Floats = npt.NDArray[np.float64]
+
+_RSI, _ATR_RATIO, _VOLUME_RATIO = feature("rsi(14)"), feature("atr_ratio(14)"), feature("volume_ratio(5, 63)")
+_VOLATILITY_252, _VOLATILITY_RATIO = feature("volatility(252)"), feature("volatility_ratio(21, 252)")
+_SMA_SPREAD, _WORST_DRAWDOWN = feature("sma_spread(50, 200)"), feature("worst_drawdown(252)")
 
 
 class Unknown(Exception):
@@ -35,7 +42,8 @@ class Panel:
 
     `days` are the sessions as ISO dates. Arrays have shape (session × symbol); NaN where there is no bar. Prices not
     finite or not > 0 count as absent. `momentum`, `return_63` have shape (symbol,); `above_200`, `rising_21` hold 1.0,
-    0.0 or NaN per symbol.
+    0.0 or NaN per symbol: these compare symbols, so they are taken between the same two sessions for all of them, and
+    not over each symbol's own closes as a feature is.
     """
 
     days: tuple[str, ...]
@@ -153,74 +161,47 @@ def _count(known: Known) -> tuple[float, int]:
     return float(len(known.closes)), 0
 
 
-def _return(window: int) -> Callable[[Known], tuple[float, int]]:
-    return lambda known: (known.last(window + 1)[-1] / known.last(window + 1)[0] - 1.0, 0)
+def _newest(text: str, count: int, back: int = 0) -> Callable[[Known], tuple[float, int]]:
+    """A feature of the newest `count` closes, which happened `back` closes ago."""
+    asked = feature(text)
+    return lambda known: (asked.newest(known.last(count)), back)
 
 
-def _momentum(known: Known) -> tuple[float, int]:
-    closes = known.last(CLOSES)
-    return closes[-22] / closes[0] - 1.0, 21
+def _lowest(text: str, over: Feature, count: int) -> Callable[[Known], tuple[float, int]]:
+    """A feature that is the lowest value of another one; it happened where that one was lowest."""
+    asked = feature(text)
 
+    def compute(known: Known) -> tuple[float, int]:
+        closes = known.last(count)
+        values = over.batch({"close": closes})
+        return asked.newest(closes), len(closes) - 1 - int(np.nanargmin(values))
 
-def _trend(window: int) -> Callable[[Known], tuple[float, int]]:
-    return lambda known: (known.last(window)[-1] / known.last(window).mean() - 1.0, 0)
+    return compute
 
 
 def _trend_of_trends(known: Known) -> tuple[float, int]:
-    return known.last(50).mean() / known.last(200).mean() - 1.0, 0
-
-
-def _below_high(known: Known) -> tuple[float, int]:
-    closes = known.last(YEAR)
-    return closes[-1] / closes.max() - 1.0, 0
-
-
-def _above_low(known: Known) -> tuple[float, int]:
-    closes = known.last(YEAR)
-    return closes[-1] / closes.min() - 1.0, 0
-
-
-def _breakout(known: Known) -> tuple[float, int]:
-    closes = known.last(64)
-    return closes[-1] / closes[:-1].max() - 1.0, 0
+    known.last(50)  # the reason names the shorter window where even that is not filled
+    return _SMA_SPREAD.newest(known.last(200)), 0
 
 
 def _worst_drawdown(known: Known) -> tuple[float, int]:
     closes = known.last(YEAR)
     falls = closes / np.maximum.accumulate(closes) - 1.0
-    deepest = int(falls.argmin())
-    return falls[deepest], YEAR - 1 - deepest
-
-
-def _volatility(window: int) -> Callable[[Known], tuple[float, int]]:
-    def compute(known: Known) -> tuple[float, int]:
-        closes = known.last(window + 1)
-        return float(np.std(closes[1:] / closes[:-1] - 1.0, ddof=1)) * math.sqrt(YEAR), 0
-
-    return compute
+    return _WORST_DRAWDOWN.newest(closes), YEAR - 1 - int(falls.argmin())
 
 
 def _volatility_ratio(known: Known) -> tuple[float, int]:
-    long, _ = _volatility(YEAR)(known)
-    if long == 0:
-        raise Unknown(f"the close did not move in {YEAR} sessions")
-    return _volatility(21)(known)[0] / long, 0
-
-
-def _worst_session(known: Known) -> tuple[float, int]:
     closes = known.last(CLOSES)
-    changes = closes[1:] / closes[:-1] - 1.0
-    worst = int(changes.argmin())
-    return changes[worst], YEAR - 1 - worst
+    if _VOLATILITY_252.newest(closes) == 0:
+        raise Unknown(f"the close did not move in {YEAR} sessions")
+    return _VOLATILITY_RATIO.newest(closes), 0
 
 
 def _rsi(known: Known) -> tuple[float, int]:
-    import talib
-
     known.last(RSI_CLOSES)
     if np.ptp(known.closes) == 0:
         raise Unknown("the close did not move, so RSI is not defined")  # TA-Lib would say 0
-    return float(talib.RSI(known.closes, timeperiod=14)[-1]), 0
+    return _RSI.newest(known.closes), 0
 
 
 def _rank(known: Known) -> tuple[float, int]:
@@ -257,58 +238,101 @@ def _breadth(name: str) -> Callable[[Known], tuple[float, int]]:
     return compute
 
 
-def _gap(window: int) -> Callable[[Known], tuple[float, int]]:
+def _gap(text: str, window: int) -> Callable[[Known], tuple[float, int]]:
+    asked, one = feature(text), feature("gap")
+
     def compute(known: Known) -> tuple[float, int]:
-        gaps = known.field("open", window) / known.last(window + 1)[:-1] - 1.0
-        worst = int(gaps.argmin())
-        return gaps[worst], window - 1 - worst
+        opens, closes = known.field("open", window), known.last(window + 1)
+        # The oldest open is not read, and need not be known.
+        columns = (closes, np.concatenate((opens[:1], opens)))
+        gaps = one.batch({"close": columns[0], "open": columns[1]})
+        return asked.newest(*columns), window - int(np.nanargmin(gaps))
 
     return compute
 
 
 def _range(known: Known) -> tuple[float, int]:
-    import talib
-
     closes = known.last(RSI_CLOSES)
-    ranges = talib.ATR(known.field("high", RSI_CLOSES), known.field("low", RSI_CLOSES), closes, timeperiod=14)
-    return float(ranges[-1]) / closes[-1], 0
+    return _ATR_RATIO.newest(closes, known.field("high", RSI_CLOSES), known.field("low", RSI_CLOSES)), 0
 
 
 def _volume_ratio(known: Known) -> tuple[float, int]:
     volumes = known.field("volume", 63)
     if volumes.sum() == 0:
         raise Unknown("no volume was traded in 63 sessions")
-    return volumes[-5:].mean() / volumes.mean(), 0
+    return _VOLUME_RATIO.newest(known.last(63), volumes), 0
 
 
 # The order is the numbering (e01, e02, …): append at the end, never insert.
 CATALOGUE: tuple[Fact, ...] = (
     Fact("last_close", "currency", 1, lambda known: (known.last(1)[-1], 0), "newest close"),
     Fact("closes_known", "closes", ROWS, _count, f"closes among the newest {ROWS} sessions, at most {CLOSES} counted"),
-    Fact("return_5", "fraction", 5, _return(5), "change of the close"),
-    Fact("return_21", "fraction", 21, _return(21), "change of the close"),
-    Fact("return_63", "fraction", 63, _return(63), "change of the close"),
-    Fact("return_126", "fraction", 126, _return(126), "change of the close"),
-    Fact("return_252", "fraction", 252, _return(252), "change of the close"),
-    Fact("momentum_252_21", "fraction", 252, _momentum, "change of the close over a year, the newest month left out"),
-    Fact("trend_50", "fraction", 50, _trend(50), "close over its 50-session mean, minus 1"),
-    Fact("trend_200", "fraction", 200, _trend(200), "close over its 200-session mean, minus 1"),
-    Fact("trend_50_200", "fraction", 200, _trend_of_trends, "50-session mean over 200-session mean, minus 1"),
-    Fact("below_high_252", "fraction", 252, _below_high, "close over its 52-week peak, minus 1: the drawdown now"),
-    Fact("above_low_252", "fraction", 252, _above_low, "close over its 52-week low, minus 1"),
-    Fact("breakout_63", "fraction", 63, _breakout, "close over the highest of the 63 closes before, minus 1"),
+    Fact("return_5", "fraction", 5, _newest("return(5)", 6), "change of the close"),
+    Fact("return_21", "fraction", 21, _newest("return(21)", 22), "change of the close"),
+    Fact("return_63", "fraction", 63, _newest("return(63)", 64), "change of the close"),
+    Fact("return_126", "fraction", 126, _newest("return(126)", 127), "change of the close"),
+    Fact("return_252", "fraction", 252, _newest("return(252)", 253), "change of the close"),
+    Fact(
+        "momentum_252_21",
+        "fraction",
+        252,
+        _newest("momentum_12_1", CLOSES, 21),
+        "change of the close over a year, the newest month left out",
+    ),
+    Fact("trend_50", "fraction", 50, _newest("sma_ratio(50)", 50), "close over its 50-session mean, minus 1"),
+    Fact("trend_200", "fraction", 200, _newest("sma_ratio(200)", 200), "close over its 200-session mean, minus 1"),
+    Fact(
+        "trend_50_200",
+        "fraction",
+        200,
+        _trend_of_trends,
+        "50-session mean over 200-session mean, minus 1",
+    ),
+    Fact(
+        "below_high_252",
+        "fraction",
+        252,
+        _newest("below_high(252)", YEAR),
+        "close over its 52-week peak, minus 1: the drawdown now",
+    ),
+    Fact("above_low_252", "fraction", 252, _newest("above_low(252)", YEAR), "close over its 52-week low, minus 1"),
+    Fact(
+        "breakout_63",
+        "fraction",
+        63,
+        _newest("breakout(63)", 64),
+        "close over the highest of the 63 closes before, minus 1",
+    ),
     Fact("worst_drawdown_252", "fraction", 252, _worst_drawdown, "deepest fall from a peak; happened at the trough"),
-    Fact("volatility_21", "per year", 21, _volatility(21), "standard deviation of daily returns × √252"),
-    Fact("volatility_252", "per year", 252, _volatility(252), "standard deviation of daily returns × √252"),
+    Fact("volatility_21", "per year", 21, _newest("volatility(21)", 22), "standard deviation of daily returns × √252"),
+    Fact(
+        "volatility_252",
+        "per year",
+        252,
+        _newest("volatility(252)", CLOSES),
+        "standard deviation of daily returns × √252",
+    ),
     Fact("volatility_ratio", "ratio", 252, _volatility_ratio, "volatility_21 over volatility_252"),
-    Fact("worst_session_252", "fraction", 252, _worst_session, "lowest daily return; happened then"),
+    Fact(
+        "worst_session_252",
+        "fraction",
+        252,
+        _lowest("worst_return(252)", feature("return(1)"), CLOSES),
+        "lowest daily return; happened then",
+    ),
     Fact("rsi_14", "0 to 100", 14, _rsi, "relative strength index (Wilder 1978), TA-Lib"),
     Fact("rank_momentum", "share", 252, _rank, "share of the other symbols with a lower momentum_252_21"),
     Fact("excess_63", "fraction", 63, _excess, "return_63 minus the median of the other symbols"),
     Fact("breadth_200", "share", 200, _breadth("above_200"), "share of the view above its 200-session mean"),
     Fact("breadth_21", "share", 21, _breadth("rising_21"), "share of the view that rose in 21 sessions"),
-    Fact("gap", "fraction", 1, _gap(1), "open over the close before, minus 1"),
-    Fact("worst_gap_252", "fraction", 252, _gap(252), "lowest open over the close before, minus 1; happened then"),
+    Fact("gap", "fraction", 1, _gap("gap", 1), "open over the close before, minus 1"),
+    Fact(
+        "worst_gap_252",
+        "fraction",
+        252,
+        _gap("worst_gap(252)", 252),
+        "lowest open over the close before, minus 1; happened then",
+    ),
     Fact("range_14", "fraction", 14, _range, "average true range (Wilder 1978) over the close, TA-Lib"),
     Fact("volume_ratio_5_63", "ratio", 63, _volume_ratio, "mean volume of 5 sessions over that of 63"),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.bench.data import Facts
 from workbench.errors import NoData
 from workbench.settings import Settings
 from workbench.store.workspace import Workspace
@@ -32,6 +34,11 @@ class Day:
     workspace: Workspace
     settings: Settings
 
+    @functools.cached_property
+    def data(self) -> Facts:
+        """The sources of this machine and what is stored of them: `collect`, `fuse`, `quarantine`, `health`."""
+        return Facts(self.workspace, self.settings)
+
     # -- data ---------------------------------------------------------------------------------------------------------
 
     def collect(self, study: Study) -> Collected:
@@ -40,9 +47,8 @@ class Day:
         The study's symbols enter the universe named after the source on the first session they are known.
         """
         from workbench.data import history, universe
-        from workbench.data.sources import open_source
 
-        source = open_source(study.source, seed=study.seed)
+        source = self.data.source(study.source, seed=study.seed)
         collected = history.collect(study, workspace=self.workspace, source=source, warm_up=WARM_UP)
         universe.define(self.workspace, study.source, study.symbols, entered=study.start, reason="named by a study")
         return collected

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli import bots, research, trading
+from workbench.cli import bots, facts, research, trading
 from workbench.cli.opening import home_option, named, opened, project_option, settings_of, state_of
 from workbench.cli.printing import show
 from workbench.errors import PipelineError, WorkbenchError
@@ -291,5 +291,5 @@ def _in_short(summary: RunSummary) -> str:
     )
 
 
-for command in (*research.COMMANDS, *trading.COMMANDS, *bots.COMMANDS):
+for command in (*facts.COMMANDS, *research.COMMANDS, *trading.COMMANDS, *bots.COMMANDS):
     main.add_command(command)

@@ -83,3 +83,16 @@ def record_collected(
                 for symbol in symbols
             ],
         )
+
+
+def forget_collected(engine: Engine, dataset: str, symbols: Sequence[str]) -> None:
+    """Note that nothing is collected of these symbols any more: they will be asked for again as a whole."""
+    from sqlalchemy import delete
+
+    from workbench.store.engine import transaction
+    from workbench.store.tables.collected import CollectedRow as Row
+
+    if not symbols:
+        return
+    with transaction(engine) as session:
+        session.execute(delete(Row).where(Row.dataset == dataset, Row.symbol.in_(symbols)))

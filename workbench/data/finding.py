@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -38,6 +38,35 @@ class Finding:
     detail: str
     quarantined: bool
     row: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a source says beside its rows: what it could not bring, and what the reader must know of what it brought.
+
+    Attributes:
+        findings: their `dataset` is filled in by whoever stores them.
+        unanswered: symbols of which nobody said whether there is anything; their range was not collected.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    unanswered: tuple[str, ...] = ()
+
+    def of(self, dataset: str) -> list[Finding]:
+        """The findings, filed under a dataset."""
+        return [replace(each, dataset=dataset) for each in self.findings]
+
+
+def with_word(rows: pd.DataFrame, word: Word) -> pd.DataFrame:
+    """The rows with a source's word beside them, for `word_of`; it does not survive every change of the frame."""
+    rows.attrs["word"] = word
+    return rows
+
+
+def word_of(rows: pd.DataFrame) -> Word:
+    """What the source said beside these rows; an empty word where it said nothing."""
+    said = getattr(rows, "attrs", {}).get("word")
+    return said if isinstance(said, Word) else Word()
 
 
 def as_frame(findings: Sequence[Finding]) -> pd.DataFrame:

@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from workbench import sessions
-from workbench.data import quality
-from workbench.data.collected import collected_ranges, record_collected
+from workbench.data.adjust import SAYS, adjusted, adjustment_of, as_actions, not_applied
+from workbench.data.collected import collected_ranges
+from workbench.data.facts import read_facts
+from workbench.data.finding import as_frame
+from workbench.data.intake import take_in
+from workbench.data.kinds import dataset_name
 from workbench.data.source import DAILY_COLUMNS
-from workbench.data.sources import open_source
+from workbench.data.sources import about, open_source
 from workbench.errors import DataError, NoData
+from workbench.market.actions import Actions
 from workbench.market.bars import Bars
 from workbench.market.history import History
 from workbench.store.facts import fingerprint
 from workbench.store.vintages import Vintages
-from workbench.study import MINUTES, SESSIONS_PER_YEAR
+from workbench.study import MINUTES, SESSIONS_PER_YEAR, digest
 from workbench.trace import get_logger
 
 if TYPE_CHECKING:
@@ -58,8 +63,9 @@ class Collected:
 
 def dataset_of(study: Study) -> str:
     """Where a study's bars lie in the vintages, e.g. `"bars/1d/bundled"`; each synthetic seed has its own place."""
-    source = open_source(study.source, seed=study.seed)
-    return f"bars/{study.timeframe}/{source.name}" + (f"-{study.seed}" if source.synthetic else "")
+    source = about(study.source, seed=study.seed)
+    seed = study.seed if source.synthetic else None
+    return dataset_name("bars", source.name, timeframe=study.timeframe, seed=seed)
 
 
 def collect(
@@ -82,26 +88,32 @@ def collect(
     first = _warm_first(study, warm_up)
     rows = source.bars(study.symbols, start=first, end=study.end, timeframe=study.timeframe)
     known_until = min(study.as_of, sessions.closes(study.venue, study.end))
-    checked = quality.check(rows, dataset=dataset, venue=study.venue, known_until=known_until, symbols=study.symbols)
-    quality.store_findings(workspace.engine, checked.findings)
-    new_rows = Vintages(workspace.vintages_url).append(dataset, checked.good)
-    # Last, so that a range is only called collected when its rows are safe.
-    record_collected(workspace.engine, dataset, study.symbols, first=first, last=study.end)
+    taken = take_in(
+        rows,
+        workspace=workspace,
+        dataset=dataset,
+        venue=study.venue,
+        known_until=known_until,
+        symbols=study.symbols,
+        record=(first, study.end),
+    )
     collected = Collected(
         dataset=dataset,
         label=source.label,
-        coverage=_coverage(checked.good, study=study, label=source.label),
-        findings=quality.as_frame(checked.findings),
-        new_rows=new_rows,
-        quarantined=checked.quarantined,
+        coverage=_coverage(taken.good, study=study, label=source.label),
+        findings=as_frame(taken.findings),
+        new_rows=taken.new_rows,
+        quarantined=taken.quarantined,
     )
     get_logger(__name__).info(
-        "collected", dataset=dataset, study=study.hash, new_rows=new_rows, quarantined=checked.quarantined
+        "collected", dataset=dataset, study=study.hash, new_rows=taken.new_rows, quarantined=taken.quarantined
     )
     return collected
 
 
-def load(study: Study, *, workspace: Workspace, warm_up: int = WARM_UP) -> History:
+def load(
+    study: Study, *, workspace: Workspace, warm_up: int = WARM_UP, actions: str | None = None, adjust: bool = True
+) -> History:
     """The bars of a study as they were known at `study.as_of`, read from the store and from nowhere else.
 
     Args:
@@ -109,16 +121,21 @@ def load(study: Study, *, workspace: Workspace, warm_up: int = WARM_UP) -> Histo
         workspace: where to read.
         warm_up: bars before `study.start` that strategies may use for their indicators. Fewer come where the data
             begins later.
+        actions: the source of the corporate actions of raw bars, e.g. `"alpaca"`; None takes the bars as they are.
+        adjust: with `actions`: True adjusts the prices for the splits and dividends known at `study.as_of`
+            (`workbench.data.adjust`); False leaves them raw and gives the actions along, for a replay.
 
     Returns:
         A History whose bars run over every session of the calendar from the first one known (warm-up included) to
-        `study.end`; NaN where a symbol has no bar. `provenance` names source, dataset, range, number of rows and the
-        sha256 `fingerprint` of the rows.
+        `study.end`; NaN where a symbol has no bar. `provenance` names source, dataset, range, number of rows, what
+        the prices are adjusted for, and the sha256 `fingerprint` of the stored rows.
 
     Raises:
         NoData: the range of a symbol was not collected, or nothing was known of it, or the last session is empty.
+        DataError: `actions` was given and the source adjusts its bars itself: they would be adjusted twice.
+        BadData: an action contradicts the bars.
     """
-    source = open_source(study.source, seed=study.seed)
+    source = about(study.source, seed=study.seed)
     dataset, first = dataset_of(study), _warm_first(study, warm_up)
     _refuse_uncollected(study, workspace=workspace, dataset=dataset, first=first)
     rows = Vintages(workspace.vintages_url).read(dataset, study.symbols, start=first, end=study.end, as_of=study.as_of)
@@ -137,23 +154,63 @@ def load(study: Study, *, workspace: Workspace, warm_up: int = WARM_UP) -> Histo
             f"study ends {study.end.date()}: nothing could be decided then.",
             remedy=f"ask with as_of <= {rows['session'].max().date()}, or use another source.",
         )
+    learned_until, stored = rows["learned"].max(), fingerprint(rows.loc[:, _fingerprinted(study)])
+    done, replayed, label = SAYS[adjustment_of(source)], Actions(), source.label
+    if actions is not None:
+        known = _actions(study, workspace=workspace, source=actions, first=first)
+        learned_until = max([learned_until, *known["learned"]])
+        stored = digest([stored, fingerprint(known)])
+        done = f"{'adjusted' if adjust else 'raw, to be replayed'} with the actions of {actions} known as of the study"
+        label = f"{label} · {'adjusted as known then' if adjust else 'raw'}"
+        if adjust:
+            rows = adjusted(rows, known, until=study.end)
+        else:
+            replayed = as_actions(known, venue=study.venue)
+        left = not_applied(known)
+        if len(left):
+            done += f"; not applied: {', '.join(left['symbol'] + ' ' + left['key'])}"
     return History(
         study=study,
         bars=Bars.from_long(rows.assign(session=rows[_stamp(study)]), index=index, symbols=study.symbols),
-        label=source.label,
+        label=label,
         synthetic=source.synthetic,
         provenance={
             "source": source.name,
-            "label": source.label,
+            "label": label,
             "dataset": dataset,
             "first": index[0].date().isoformat(),
             "last": index[-1].date().isoformat(),
             "as_of": study.as_of.isoformat(),
             "rows": len(rows),
-            "learned_until": rows["learned"].max().isoformat(),
-            "fingerprint": fingerprint(rows.loc[:, [*DAILY_COLUMNS, *(["time"] if study.timeframe != "1d" else [])]]),
+            "learned_until": learned_until.isoformat(),
+            "adjustment": done,
+            **({"sources": _sources(rows)} if "source" in rows.columns else {}),
+            "fingerprint": stored,
         },
+        actions=replayed,
     )
+
+
+def _sources(rows: pd.DataFrame) -> dict[str, str]:
+    """Who gave the rows of each symbol, joined by " + "."""
+    said = rows.groupby("symbol", sort=True)["source"].unique()
+    return {str(symbol): " + ".join(sorted(map(str, names))) for symbol, names in said.items()}
+
+
+def _fingerprinted(study: Study) -> list[str]:
+    return [*DAILY_COLUMNS, *(["time"] if study.timeframe != "1d" else [])]
+
+
+def _actions(study: Study, *, workspace: Workspace, source: str, first: pd.Timestamp) -> pd.DataFrame:
+    """The actions of the study's symbols known at its moment; refused where the bars are adjusted, or nobody asked."""
+    if adjustment_of(about(study.source, seed=study.seed)) != "raw":
+        raise DataError(
+            f"actions={source!r} is given, but {study.source!r} adjusts its bars itself; nothing was adjusted twice.",
+            remedy="leave actions out, or collect raw bars.",
+        )
+    dataset = dataset_name("actions", source)
+    _refuse_uncollected(study, workspace=workspace, dataset=dataset, first=first)
+    return read_facts(workspace, "actions", source, study.symbols, start=first, end=study.end, as_of=study.as_of)
 
 
 def _index(study: Study, first: pd.Timestamp) -> pd.DatetimeIndex:
@@ -170,13 +227,21 @@ def _stamp(study: Study) -> str:
 
 def _source_of(study: Study, source: BarSource | None) -> BarSource:
     if source is None:
-        return open_source(study.source, seed=study.seed)
+        opened: BarSource = open_source(study.source, seed=study.seed)
+        return opened
     seed = getattr(source, "seed", study.seed)
     if source.name != study.source or seed != study.seed:
         raise DataError(
             f"the study names source={study.source!r} with seed {study.seed}, but {source.name!r} with seed {seed} was "
             "given; nothing was collected.",
             remedy="open the source with open_source(study.source, seed=study.seed).",
+        )
+    stored = adjustment_of(about(study.source, seed=study.seed))
+    if source.name != "market" and adjustment_of(source) != stored:
+        raise DataError(
+            f"the bars of {source.name!r} are stored as {stored!r}, and this source gives {adjustment_of(source)!r}; "
+            "nothing was collected.",
+            remedy="open the source without naming an adjustment.",
         )
     return source
 
@@ -214,6 +279,7 @@ def _coverage(rows: pd.DataFrame, *, study: Study, label: str) -> pd.DataFrame:
         days = pd.DatetimeIndex(of_symbol["session"].unique())
         expected = len(sessions.sessions(study.venue, days[0], days[-1]))
         close_only = bool(of_symbol["open"].isna().all())
-        records.append((symbol, days[0], days[-1], len(days), expected - len(days), close_only, label))
+        said = " + ".join(of_symbol["source"].unique()) if "source" in of_symbol.columns else label
+        records.append((symbol, days[0], days[-1], len(days), expected - len(days), close_only, said))
     columns = ["symbol", "first", "last", "sessions", "missing", "close_only", "source"]
     return pd.DataFrame(records, columns=columns).astype({"first": "datetime64[us]", "last": "datetime64[us]"})

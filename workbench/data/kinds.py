@@ -86,6 +86,10 @@ class Kind:
         """Every column, in order."""
         return (*self.names, *(column.name for column in self.values), "happened", "learned", "source")
 
+    def of(self, form: Form) -> tuple[Column, ...]:
+        """Its own columns of one form."""
+        return tuple(column for column in self.values if column.form == form)
+
     def empty(self) -> pd.DataFrame:
         """No row, the right columns and types: what a source answers when there is nothing."""
         return self.typed(pd.DataFrame({name: [] for name in self.columns}))
@@ -164,7 +168,11 @@ _KINDS = (
         ),
         keyed=True,
     ),
-    Kind("macro", "one observation of an economic series, every vintage of it", (Column("value", "number", "series"),)),
+    Kind(
+        "macro",
+        "one observation of an economic series, every vintage of it; NaN: the value was withdrawn",
+        (Column("value", "number", "series", needed=False),),
+    ),
     Kind("fx", "units of the second currency for one of the first", (_price("rate"),)),
     Kind(
         "short_interest",
@@ -211,12 +219,13 @@ _KINDS = (
     ),
     Kind(
         "sentiment",
-        "the tone of one article about a symbol, by our own reading; `key` is the article's",
+        "the tone of one article about a symbol, by our own reading; `key` is the article's; no score: nothing found",
         (
-            Column("score", "number", "", least=-1.0, most=1.0),
+            Column("score", "number", "", least=-1.0, most=1.0, needed=False),
             Column("confidence", "number", "", least=0.0, most=1.0),
             _text("events"),
             _text("words"),
+            _text("story"),
             _text("method", needed=True),
         ),
         timed=True,

@@ -24,33 +24,23 @@ recorded (`warning`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from workbench import sessions
-from workbench.data.finding import Finding, Severity, as_frame, store_findings
+from workbench.data.finding import Finding, as_frame, store_findings
+from workbench.data.inspection import MOST, Checked, Inspection, log_change
 from workbench.data.shape import refuse_wrong_shape
 from workbench.data.source import PRICES
 
-__all__ = ["FROZEN", "JUMP", "Checked", "Finding", "as_frame", "check", "store_findings"]
+__all__ = ["FROZEN", "JUMP", "MOST", "Checked", "Finding", "as_frame", "check", "store_findings"]
 
 JUMP: Final = float(np.log(1.5))  # |log return| of a 3-for-2 split, the smallest usual one (0.405)
 FROZEN: Final = 10  # equal closes in a row
 TOLERANCE: Final = 1e-9  # relative; adjusting prices by a factor moves the last digit
-MOST: Final = 50  # findings of one kind for one symbol; the last of them counts the rest
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What passed (by symbol in order of appearance, then by time; index 0…n−1), and what was found."""
-
-    good: pd.DataFrame
-    findings: list[Finding]
-    quarantined: int
 
 
 def check(
@@ -60,62 +50,50 @@ def check(
     venue: str,
     known_until: pd.Timestamp,
     symbols: Sequence[str] | None = None,
+    trusted: np.ndarray | None = None,
 ) -> Checked:
     """Check one response of bars.
 
     Args:
-        rows: long rows as `BarSource.bars` promises them, daily or (with a column `time`) intraday.
+        rows: long rows as `BarSource.bars` promises them, daily or (with a column `time`) intraday; a column `source`
+            (text) may say of each row who gave it, and is kept.
         dataset: the name under which findings are filed, e.g. `"bars/1d/bundled"`.
         venue: calendar name of the sessions.
         known_until: UTC moment after which nothing can have happened; also where an up-to-date response ends.
         symbols: those that were asked for; one that did not come is a finding. Not checked when None.
+        trusted: a boolean per row, True for rows that a person released from quarantine: they are not kept back again.
+
+    Returns:
+        Good rows by symbol in order of appearance, then by time.
 
     Raises:
         BadData: columns are missing or of a wrong type; no row was passed on.
     """
     refuse_wrong_shape(rows, dataset=dataset)
-    inspection = _Inspection(rows.reset_index(drop=True), dataset=dataset, venue=venue)
+    inspection = _BarInspection(rows.reset_index(drop=True), dataset=dataset, venue=venue, trusted=trusted)
     inspection.order()
-    inspection.duplicates()
+    inspection.repeated(["symbol", "time" if inspection.several else "session"], [*PRICES, "volume"])
     inspection.clocks(known_until)
     inspection.numbers()
     good = inspection.passed()
     inspection.jumps(good)
-    if not inspection.intraday:
+    if not inspection.several:
         inspection.frozen(good)
     inspection.gaps_and_ends(good, known_until=known_until, asked=symbols)
-    return Checked(good=good, findings=inspection.findings, quarantined=int(inspection.bad.sum()))
+    return inspection.checked(good)
 
 
-class _Inspection:
-    """One pass over one response: `bad` marks the rows that are kept back, `findings` say why."""
+class _BarInspection(Inspection):
+    """One pass over one response of bars."""
 
-    def __init__(self, rows: pd.DataFrame, *, dataset: str, venue: str) -> None:
-        self.rows = rows
-        self.dataset = dataset
-        self.venue = venue
-        self.intraday = "time" in rows.columns
-        self.moment = rows["time"] if self.intraday else rows["session"]
-        self.bad = np.zeros(len(rows), dtype=bool)
-        self.findings: list[Finding] = []
+    def __init__(self, rows: pd.DataFrame, *, dataset: str, venue: str, trusted: np.ndarray | None) -> None:
+        intraday = "time" in rows.columns
+        super().__init__(rows, dataset=dataset, venue=venue, several=intraday, trusted=trusted)
+        self.moment = rows["time"] if intraday else rows["session"]
 
     def order(self) -> None:
         earlier = self.moment.groupby(self.rows["symbol"], sort=False).diff() < pd.Timedelta(0)
-        self._strange("order", self.rows[earlier], "comes after a later row; the rows were sorted")
-
-    def duplicates(self) -> None:
-        key = ["symbol", "time" if self.intraday else "session"]
-        values = [*key, *PRICES, "volume"]
-        several = self.rows.duplicated(key, keep=False)
-        if not several.any():
-            return
-        repeats = self.rows[several].duplicated(values)
-        different = self.rows[several].drop_duplicates(values).duplicated(key, keep=False)
-        contradicted = pd.MultiIndex.from_frame(self.rows.loc[different[different].index, key])
-        contradicts = several & pd.MultiIndex.from_frame(self.rows[key]).isin(contradicted)
-        repeats = repeats.reindex(self.rows.index, fill_value=False) & ~contradicts
-        self._impossible("duplicate", repeats, "repeats another row; one of them was passed on")
-        self._impossible("duplicate", contradicts, "another row gives other values for it; none was passed on")
+        self.strange("order", self.rows[earlier], "comes after a later row; the rows were sorted")
 
     def clocks(self, known_until: pd.Timestamp) -> None:
         rows = self.rows
@@ -123,10 +101,10 @@ class _Inspection:
             return
         days = sessions.sessions(self.venue, rows["session"].min(), rows["session"].max())
         trades = rows["session"].isin(days)
-        self._impossible("not-a-session", ~trades, f"{self.venue} does not trade on that day")
+        self.impossible("not-a-session", ~trades, f"{self.venue} does not trade on that day")
         closes = pd.Series(sessions.close_times(self.venue, days), index=days)
         close = rows["session"].map(closes)
-        if self.intraday:
+        if self.several:
             opens = pd.Series([sessions.opens(self.venue, day) for day in days], index=days, dtype=close.dtype)
             outside = (rows["time"] < rows["session"].map(opens)) | (rows["happened"] > close)
             outside |= rows["happened"] <= rows["time"]
@@ -134,7 +112,7 @@ class _Inspection:
         else:
             outside, said = rows["happened"] < close, "it happened before the session closed"
         early = rows["learned"] < rows["happened"]
-        self._impossible(
+        self.impossible(
             "clocks",
             trades & (outside | early),
             lambda row: (
@@ -142,7 +120,7 @@ class _Inspection:
                 f"{row['happened']}, learned {row['learned']}, session close {close[row.name]}"
             ),
         )
-        self._impossible(
+        self.impossible(
             "from-the-future",
             rows["happened"] > known_until,
             lambda row: f"happened {row['happened']}, which is after {known_until}",
@@ -152,18 +130,18 @@ class _Inspection:
         rows = self.rows
         prices = rows[list(PRICES)].to_numpy(dtype=float)
         unreal = ((prices <= 0) | np.isinf(prices)).any(axis=1) | rows["close"].isna()
-        self._impossible("bad-price", unreal, lambda row: f"{_prices(row)}: every price must be above 0, with a close")
+        self.impossible("bad-price", unreal, lambda row: f"{_prices(row)}: every price must be above 0, with a close")
         opened, high, low, closed = prices.T
         top, bottom = high * (1 + TOLERANCE), low * (1 - TOLERANCE)
         outside = (high < bottom) | (opened > top) | (opened < bottom) | (closed > top) | (closed < bottom)
-        self._impossible("bad-range", outside & ~unreal, lambda row: f"{_prices(row)}: not inside [low, high]")
+        self.impossible("bad-range", outside & ~unreal, lambda row: f"{_prices(row)}: not inside [low, high]")
         volume = rows["volume"].to_numpy(dtype=float)
-        self._impossible(
+        self.impossible(
             "bad-volume", (volume < 0) | np.isinf(volume), lambda row: f"volume={row['volume']} must be 0 or more"
         )
         missing = np.isnan(prices[:, :3]).sum(axis=1)
         partial = rows[(missing > 0) & (missing < 3) & ~self.bad]
-        self._strange("partial", partial, lambda row: f"{_prices(row)}: some of them are missing")
+        self.strange("partial", partial, lambda row: f"{_prices(row)}: some of them are missing")
 
     def passed(self) -> pd.DataFrame:
         good = self.rows[~self.bad]
@@ -173,8 +151,8 @@ class _Inspection:
         return ordered
 
     def jumps(self, good: pd.DataFrame) -> None:
-        change = np.log(good["close"]).groupby(good["symbol"], sort=False).diff()
-        self._strange(
+        change = log_change(good["close"], by=good["symbol"])
+        self.strange(
             "jump",
             good[change.abs() > JUMP],
             lambda row: f"log return {change[row.name]:+.3f} on the close before; bound ±{JUMP:.3f}, as for a split",
@@ -185,7 +163,7 @@ class _Inspection:
         run = ((good["symbol"] != before["symbol"]) | (good["close"] != before["close"])).cumsum()
         length = run.map(run.value_counts())
         first = ~run.duplicated()
-        self._strange(
+        self.strange(
             "frozen",
             good[first & (length >= FROZEN)],
             lambda row: f"the close stays at {row['close']:g} for {length[row.name]} sessions; bound {FROZEN}",
@@ -196,7 +174,7 @@ class _Inspection:
         present = set(good["symbol"].unique())
         for symbol in dict.fromkeys(asked or ()):
             if symbol not in present:
-                self._absent("no-rows", symbol, newest, "was asked for, and no good row came")
+                self.absent("no-rows", symbol, newest, "was asked for, and no good row came")
         if good.empty:
             return
         days = sessions.sessions(self.venue, good["session"].min(), max(newest, good["session"].max()))
@@ -205,67 +183,12 @@ class _Inspection:
             for hole in np.flatnonzero(np.diff(where) > 1)[:MOST]:
                 first, last = where[hole] + 1, where[hole + 1] - 1
                 count = f"{last - first + 1} missing" if last > first else "1 missing"
-                self._absent("gap", str(name), days[first], f"{count}, up to {days[last].date()}")
+                self.absent("gap", str(name), days[first], f"{count}, up to {days[last].date()}")
             behind = len(days) - 1 - where[-1]
             if behind > 0 and days[where[-1]] < newest:
                 said = f"ends {behind} sessions before {newest.date()}, the newest complete at {known_until}"
-                self._absent("stale", str(name), days[where[-1]], said)
-
-    def _impossible(self, kind: str, mask: Any, say: str | Callable[[Any], str]) -> None:
-        marked = np.asarray(mask, dtype=bool)
-        self.bad |= marked
-        if marked.any():
-            self._found(kind, "error", self.rows[marked], say)
-
-    def _strange(self, kind: str, rows: pd.DataFrame, say: str | Callable[[Any], str]) -> None:
-        if len(rows):
-            self._found(kind, "warning", rows, say)
-
-    def _found(self, kind: str, severity: Severity, rows: pd.DataFrame, say: str | Callable[[Any], str]) -> None:
-        """One finding per symbol and session, at most `MOST` per symbol."""
-        for symbol, of_symbol in rows.groupby("symbol", sort=False):
-            firsts = of_symbol.drop_duplicates("session")
-            for place, (_, row) in enumerate(firsts.iloc[:MOST].iterrows()):
-                said = say if isinstance(say, str) else say(row)
-                if self.intraday and (count := int((of_symbol["session"] == row["session"]).sum())) > 1:
-                    said += f" ({count} such rows in this session)"
-                if place == MOST - 1 and len(firsts) > MOST:
-                    said += f" (and {len(firsts) - MOST} more sessions, up to {_day(firsts['session'].iloc[-1])})"
-                self.findings.append(
-                    Finding(
-                        dataset=self.dataset,
-                        symbol=str(symbol),
-                        session=pd.Timestamp(row["session"]),
-                        kind=kind,
-                        severity=severity,
-                        detail=said,
-                        quarantined=severity == "error",
-                        row=_plain(row),
-                    )
-                )
-
-    def _absent(self, kind: str, symbol: str, session: pd.Timestamp, said: str) -> None:
-        self.findings.append(
-            Finding(self.dataset, symbol, pd.Timestamp(session), kind, "warning", said, quarantined=False)
-        )
-
-
-def _day(session: Any) -> str:
-    return pd.Timestamp(session).date().isoformat()
+                self.absent("stale", str(name), days[where[-1]], said)
 
 
 def _prices(row: Any) -> str:
     return ", ".join(f"{name}={row[name]:g}" for name in PRICES)
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    """A row as JSON values: moments as ISO text, NaN and infinity as None and text."""
-    plain: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, pd.Timestamp):
-            plain[str(name)] = value.isoformat()
-        elif isinstance(value, float | np.floating):
-            plain[str(name)] = None if np.isnan(value) else float(value) if np.isfinite(value) else str(value)
-        else:
-            plain[str(name)] = value.item() if isinstance(value, np.generic) else value
-    return plain

@@ -57,7 +57,7 @@ class BarSource(Source, Protocol):
         ...
 
     def bars(
-        self, symbols: Sequence[str], *, start: pd.Timestamp, end: pd.Timestamp, timeframe: str = "1d"
+        self, symbols: str | Sequence[str], *, start: pd.Timestamp, end: pd.Timestamp, timeframe: str = "1d"
     ) -> pd.DataFrame:
         """Bars of the sessions from `start` to `end`, both included: long rows by symbol (as asked), then time.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from workbench.execution.limits import Limits
 from workbench.trace import get_logger
 
 if TYPE_CHECKING:
+    from workbench.data.gateway import Gateway
     from workbench.execution.algos.engine import AlgoEngine
     from workbench.execution.journal import Journal
     from workbench.orchestration.bot_engine import BotEngine
@@ -24,10 +27,12 @@ class AtWork:
     Args:
         bots: the engine of the bots.
         algorithms: the engine of the parent orders.
+        gateway: the way to the market data that both read; closed with them.
     """
 
-    def __init__(self, bots: BotEngine, algorithms: AlgoEngine) -> None:
+    def __init__(self, bots: BotEngine, algorithms: AlgoEngine, *, gateway: Gateway | None = None) -> None:
         self.bots, self.algorithms = bots, algorithms
+        self._gateway = gateway
         self._log = get_logger(__name__)
 
     def warm_up(self, now: dt.datetime) -> int:
@@ -50,19 +55,28 @@ class AtWork:
         """Stop working; what they own and plan is in the database."""
         self.bots.close()
         self.algorithms.close()
+        if self._gateway is not None:
+            self._gateway.close()
 
 
 def at_work(journal: Journal, *, key_id: str, secret_key: str, url: str) -> AtWork:
-    """Bots and algorithms on the market data of the account's own broker; `url` is empty at Alpaca itself."""
-    from workbench.data.sources.alpaca import AlpacaSource
+    """Bots and algorithms on the market data of the account's own broker; `url` is empty at Alpaca itself.
+
+    The limits of Alpaca hold over all processes on the desk's database: its collector, its notebooks and this desk.
+    """
+    from workbench.data.access import Access
+    from workbench.data.gateway import Gateway
+    from workbench.data.sources.alpaca import LIVE, LOCAL, AlpacaSource
     from workbench.execution.algos.engine import AlgoEngine
     from workbench.execution.algos.market_facts import BarFacts
     from workbench.orchestration.bot_bars import LiveFeed
     from workbench.orchestration.bot_engine import BotEngine
 
-    source = AlpacaSource(key_id=key_id, secret_key=secret_key, url=url or None)
-    real = not url
+    real, gateway = not url, Gateway(engine=journal.engine)
+    access = Access(key=SecretStr(key_id), secret=SecretStr(secret_key), url=url)
+    source = AlpacaSource(gateway, access, vendor=LIVE if real else LOCAL)
     return AtWork(
         BotEngine(journal, LiveFeed(source), limits=DESK_LIMITS, lag_seconds=BROKER_LAG if real else 0.0),
         AlgoEngine(journal, BarFacts(source, timeframe="1m", includes_own=real), limits=DESK_LIMITS),
+        gateway=gateway,
     )

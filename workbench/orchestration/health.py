@@ -63,6 +63,7 @@ def examine(settings: Settings, project: Project | None, home: Path) -> Iterator
         ("database", lambda: [database(settings.database_url or f"sqlite:///{home / 'workbench.db'}")]),
         ("project", lambda: [notebooks(project)]),
         ("keys", lambda: [keys(settings)]),
+        ("sources", lambda: [sources(settings)]),
         ("exchange", lambda: [exchange(settings.exchange_url, home)]),
         ("vectorbt", lambda: [importable("vectorbt")]),
     ]
@@ -204,6 +205,18 @@ def keys(settings: Settings) -> Finding:
         return Finding("keys", Health.OK, f"Alpaca keys {said} for broker={settings.broker}")
     fix = "set WORKBENCH_ALPACA_KEY_ID and WORKBENCH_ALPACA_SECRET_KEY"
     return Finding("keys", Health.FAIL, f"Alpaca keys {said}; broker={settings.broker} needs both", fix)
+
+
+def sources(settings: Settings) -> Finding:
+    """Which sources of facts could be asked; nobody is."""
+    from workbench.data.sources import SOURCES, lacking
+    from workbench.orchestration.vendors import accesses
+
+    given = accesses(settings)
+    waiting = [name for name, listed in SOURCES.items() if lacking(listed, given[name])]
+    ready = [name for name in SOURCES if name not in waiting]
+    said = f"ready: {', '.join(ready)}" + (f"; without a key: {', '.join(waiting)}" if waiting else "")
+    return Finding("sources", Health.OK, said)
 
 
 def exchange(url: str, home: Path) -> Finding:

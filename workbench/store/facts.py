@@ -1,4 +1,8 @@
-"""Facts with two clocks as rows of a frame: their one form, their order, and which of them say something new."""
+"""Facts with two clocks as rows of a frame: their one form, their order, and which of them say something new.
+
+A fact is named by `symbol`, `session` and, where the rows have them, `time` and `key`; its vintages differ in
+`learned`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,9 @@ from workbench.errors import StoreError
 
 REQUIRED: Final = ("symbol", "session", "happened", "learned")
 _CLOCKS: Final = ("happened", "learned")
+# Columns that name a fact beside symbol and session, where a kind of facts has them.
+_NAMES_TOO: Final = ("time", "key")
+FIXED: Final = (*REQUIRED, *_NAMES_TOO)
 
 
 def fingerprint(rows: pd.DataFrame) -> str:
@@ -40,16 +47,11 @@ def normal(rows: pd.DataFrame) -> pd.DataFrame:
             f"rows lack the columns {', '.join(missing)}; nothing was written.",
             remedy=f"vintages need {', '.join(REQUIRED)}.",
         )
-    session = rows["session"]
-    if session.dtype.kind != "M" or isinstance(session.dtype, pd.DatetimeTZDtype):
-        raise StoreError(f"session is {session.dtype}, not a timezone-naive datetime; nothing was written.")
-    if not session.equals(session.dt.normalize()):
-        raise StoreError("session has times of day; nothing was written.", remedy="use midnights; times go to `time`.")
-    changed: dict[str, Any] = {"symbol": rows["symbol"].astype("str"), "session": session.dt.as_unit("us")}
+    changed: dict[str, Any] = {"symbol": rows["symbol"].astype("str"), "session": _midnight(rows["session"])}
     for name in (*_CLOCKS, *(["time"] if "time" in rows.columns else [])):
-        if not isinstance(rows[name].dtype, pd.DatetimeTZDtype):
-            raise StoreError(f"{name} is {rows[name].dtype}, not a datetime with a timezone; nothing was written.")
-        changed[name] = rows[name].dt.tz_convert("UTC").dt.as_unit("us")
+        changed[name] = _moment(rows[name])
+    if "key" in rows.columns:
+        changed["key"] = _text(rows["key"])
     for name in _values(rows):
         if rows[name].dtype.kind in "iuf":
             changed[name] = rows[name].astype(np.float64)
@@ -58,6 +60,28 @@ def normal(rows: pd.DataFrame) -> pd.DataFrame:
         if normal[name].isna().any():
             raise StoreError(f"{name} is empty in {int(normal[name].isna().sum())} rows; nothing was written.")
     return normal.reset_index(drop=True)
+
+
+def _midnight(session: pd.Series) -> pd.Series:
+    if session.dtype.kind != "M" or isinstance(session.dtype, pd.DatetimeTZDtype):
+        raise StoreError(f"session is {session.dtype}, not a timezone-naive datetime; nothing was written.")
+    if not session.equals(session.dt.normalize()):
+        raise StoreError("session has times of day; nothing was written.", remedy="use midnights; times go to `time`.")
+    micro: pd.Series = session.dt.as_unit("us")
+    return micro
+
+
+def _moment(column: pd.Series) -> pd.Series:
+    if not isinstance(column.dtype, pd.DatetimeTZDtype):
+        raise StoreError(f"{column.name} is {column.dtype}, not a datetime with a timezone; nothing was written.")
+    micro: pd.Series = column.dt.tz_convert("UTC").dt.as_unit("us")
+    return micro
+
+
+def _text(column: pd.Series) -> pd.Series:
+    if column.dtype.kind in "iufbmM":
+        raise StoreError(f"{column.name} is {column.dtype}, not text; nothing was written.")
+    return column.astype("str")
 
 
 def new_or_revised(stored: pd.DataFrame, fresh: pd.DataFrame, *, now: Callable[[], pd.Timestamp]) -> pd.DataFrame:
@@ -103,29 +127,63 @@ def _unused(moment: pd.Timestamp, taken: pd.Series) -> pd.Timestamp:
 
 
 def _fact(rows: pd.DataFrame) -> list[str]:
-    return ["symbol", "session", *(["time"] if "time" in rows.columns else [])]
+    return ["symbol", "session", *(name for name in _NAMES_TOO if name in rows.columns)]
 
 
 def _values(rows: pd.DataFrame) -> list[str]:
-    return [name for name in rows.columns if name not in {*REQUIRED, "time", "_fresh"}]
+    return [name for name in rows.columns if name not in {*FIXED, "_fresh"}]
+
+
+def in_force(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per fact, its newest vintage, in the order of the facts; index 0…n−1.
+
+    Where two appenders contradicted each other at one instant, a fact has two vintages with the same `learned`. Which
+    of them is answered depends on their values only, never on the files they lie in.
+    """
+    newest = ordered(rows, "learned")
+    if at_one_instant(newest).any():
+        newest = settled(rows)
+    known: pd.DataFrame = newest[~same_fact_as_next(newest)].reset_index(drop=True)
+    return known
+
+
+def at_one_instant(rows: pd.DataFrame) -> np.ndarray:
+    """Per row of ordered vintages: is it another one, or a copy, of the vintage before with the same `learned`."""
+    same: np.ndarray = _same_fact_as_previous(rows) & _equal_to_previous(rows["learned"])
+    return same
+
+
+def settled(rows: pd.DataFrame) -> pd.DataFrame:
+    """All vintages in the one order that depends on nothing but the rows: by fact, `learned`, and all other columns."""
+    return ordered(rows, "learned", "happened", *sorted(_values(rows)))
+
+
+def without_copies(rows: pd.DataFrame) -> pd.DataFrame:
+    """All vintages, settled, each row once. Rows that differ in anything all stay."""
+    every = settled(rows)
+    copy = at_one_instant(every) & _equal_to_previous(every["happened"]) & _same_values_as_previous(every)
+    once: pd.DataFrame = every[~copy].reset_index(drop=True)
+    return once
 
 
 def ordered(rows: pd.DataFrame, *then: str) -> pd.DataFrame:
-    """By symbol (alphabetical), session, time and then the given columns; equal rows keep their order."""
+    """By symbol (alphabetical), session, time, key and then the given columns; equal rows keep their order."""
     keys = [_sortable(rows[name]) for name in (*_fact(rows), *then)]
     ordered: pd.DataFrame = rows.iloc[np.lexsort(keys[::-1])].reset_index(drop=True)
     return ordered
 
 
 def _sortable(column: pd.Series) -> np.ndarray:
+    """Integers or floats in the order of the values; a missing one is before all others (a missing number after)."""
     if column.dtype.kind == "M" or isinstance(column.dtype, pd.DatetimeTZDtype):
         return _since_1970(column)
-    if column.dtype.kind in "iu":
+    if column.dtype.kind in "iuf":
         return column.to_numpy()
     codes, words = pd.factorize(column)
-    rank = np.empty(len(words), dtype=np.int64)
+    rank = np.empty(len(words) + 1, dtype=np.int64)
     rank[np.argsort(np.asarray(words, dtype=object))] = np.arange(len(words))
-    return rank[codes] if len(words) else codes
+    rank[-1] = -1  # the code of a missing value is -1
+    return rank[codes]
 
 
 def _same_fact_as_previous(rows: pd.DataFrame) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The identity of a strategy's code: its class, its file, and what of this package it leans on."""
+"""The identity of a strategy's code: its class, its file, and what of strategies and features it leans on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from workbench.strategy import Strategy
 
-_PACKAGE = "workbench.strategies."
+_PACKAGES = ("workbench.strategies.", "workbench.features.")
 
 
 @functools.cache
 def code_identity(kind: type[Strategy]) -> str:
-    """sha256 (hex) of the code of a strategy: its class, its file, and the files of this package that it imports.
+    """sha256 (hex) of the code of a strategy: its class, its file, and what it imports of strategies and features.
 
     `Strategy.hash` names an idea by its class alone; an edited function beside the class, or an edited indicator, is
     other code too, and that is what a stored version must notice.
@@ -26,7 +26,7 @@ def code_identity(kind: type[Strategy]) -> str:
     waiting, seen = [kind.__module__], set()
     while waiting:
         name = waiting.pop(0)
-        if name in seen or not name.startswith(_PACKAGE):
+        if name in seen or not name.startswith(_PACKAGES):
             continue
         seen.add(name)
         source = inspect.getsource(sys.modules[name])

@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import SecretStr
+
 from workbench.data.access import Access
+from workbench.data.raw import SUFFIX, AboutRaw, RawBars
 from workbench.errors import DataError
 
 if TYPE_CHECKING:
     from workbench.data.gateway import Gateway
 
 NAMES: Final = ("bundled", "synthetic")  # open to everybody, without a network
+MARKET: Final = "market"  # several vendors as one: `workbench.data.chain`
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +26,16 @@ class Listed:
     """One line of the list of sources.
 
     Attributes:
-        place: module and class.
+        place: module and class; empty for `market`, which is made of others.
         kinds: what it can be asked for: the names of its methods.
-        needs: the fields of `Access` that must not be empty.
+        needs: the fields of `Access` that must not be empty, each with the setting that fills it.
         terms: what its owner allows, in a sentence; read it before you store or pass on anything.
     """
 
     name: str
     place: str
     kinds: tuple[str, ...]
-    needs: tuple[str, ...] = ()
+    needs: tuple[tuple[str, str], ...] = ()
     terms: str = ""
 
 
@@ -42,27 +46,56 @@ _LIST = (
         "alpaca",
         "alpaca:AlpacaSource",
         ("bars", "quotes", "trades", "news", "actions", "options"),
-        needs=("key", "secret"),
+        needs=(("key", "WORKBENCH_ALPACA_KEY_ID"), ("secret", "WORKBENCH_ALPACA_SECRET_KEY")),
         terms="for the account's own use; the free plan's option quotes are indicative",
     ),
     Listed(
         "massive",
         "massive:MassiveSource",
         ("bars", "quotes", "trades", "news", "actions", "short_interest", "short_volume", "options"),
-        needs=("key",),
-        terms="as the plan says; the free one is delayed by 15 minutes",
+        needs=(("key", "WORKBENCH_MASSIVE_KEY"),),
+        terms="as the plan says; the free one has a day's bars when the day is over, and no quotes or trades",
+    ),
+    Listed(
+        "alpaca-raw",
+        "alpaca:AlpacaSource",
+        ("bars",),
+        needs=(("key", "WORKBENCH_ALPACA_KEY_ID"), ("secret", "WORKBENCH_ALPACA_SECRET_KEY")),
+        terms="as alpaca; prices as they were traded, to be adjusted as known at a moment",
+    ),
+    Listed(
+        "massive-raw",
+        "massive:MassiveSource",
+        ("bars",),
+        needs=(("key", "WORKBENCH_MASSIVE_KEY"),),
+        terms="as massive; prices as they were traded, to be adjusted as known at a moment",
     ),
     Listed("yahoo", "yahoo:YahooSource", ("bars",), terms="undocumented, personal use, last resort"),
-    Listed("edgar", "edgar:EdgarSource", ("filings", "fundamentals"), needs=("contact",), terms="public domain"),
-    Listed("fred", "fred:FredSource", ("macro",), needs=("key",), terms="as each series says"),
+    Listed(
+        "market", "", ("bars",), terms="as those of alpaca, massive and yahoo, of whom it asks the first that answers"
+    ),
+    Listed(
+        "edgar",
+        "edgar:EdgarSource",
+        ("filings", "fundamentals"),
+        needs=(("contact", "WORKBENCH_EDGAR_CONTACT"),),
+        terms="public domain",
+    ),
+    Listed("fred", "fred:FredSource", ("macro",), needs=(("key", "WORKBENCH_FRED_KEY"),), terms="as each series says"),
     Listed("finra", "finra:FinraSource", ("short_interest", "short_volume"), terms="no redistribution"),
     Listed("frankfurter", "frankfurter:FrankfurterSource", ("fx",), terms="open; rates of the pinned provider"),
-    Listed("finnhub", "finnhub:FinnhubSource", ("news",), needs=("key",), terms="as the plan says"),
+    Listed(
+        "finnhub",
+        "finnhub:FinnhubSource",
+        ("news",),
+        needs=(("key", "WORKBENCH_FINNHUB_KEY"),),
+        terms="as the plan says",
+    ),
     Listed(
         "newsapi",
         "newsapi:NewsApiSource",
         ("news",),
-        needs=("key",),
+        needs=(("key", "WORKBENCH_NEWSAPI_KEY"),),
         terms="the developer plan is delayed by a day and not for production",
     ),
 )
@@ -80,7 +113,14 @@ def listed(name: str) -> Listed:
     return SOURCES[name]
 
 
-def open_source(name: str, *, seed: int = 7, gateway: Gateway | None = None, access: Access | None = None) -> Any:
+def open_source(
+    name: str,
+    *,
+    seed: int = 7,
+    gateway: Gateway | None = None,
+    access: Access | None = None,
+    accesses: Mapping[str, Access] | None = None,
+) -> Any:
     """The source that a Study calls `name`; opening it asks nobody anything.
 
     Args:
@@ -88,28 +128,40 @@ def open_source(name: str, *, seed: int = 7, gateway: Gateway | None = None, acc
         seed: the seed of a synthetic market; real sources do not look at it.
         gateway: the way to a vendor; sources that ask nobody do without.
         access: keys, contact and address; nothing is read from the environment here.
+        accesses: the same of several vendors by name: what `market` is opened with; looked into where `access` is
+            not given.
 
     Raises:
         DataError: there is no such source, or it needs a gateway, a key or a contact that was not given.
     """
     line = listed(name)
-    module, kind = line.place.split(":")
-    made = getattr(importlib.import_module(f"workbench.data.sources.{module}"), kind)
+    if name == MARKET:
+        return _market(gateway, accesses or {})
     if name == "bundled":
-        return made()
+        return _class(line)()
     if name == "synthetic":
-        return made(seed=seed)
+        return _class(line)(seed=seed)
+    given = access or (accesses or {}).get(name.removesuffix(SUFFIX))
+    if name.endswith(SUFFIX):
+        return RawBars(_open(line, gateway, given, adjustment="raw"))
+    return _open(line, gateway, given)
+
+
+def _class(line: Listed) -> Any:
+    module, kind = line.place.split(":")
+    return getattr(importlib.import_module(f"workbench.data.sources.{module}"), kind)
+
+
+def _open(line: Listed, gateway: Gateway | None, access: Access | None, **options: str) -> Any:
     given = access or Access()
-    lacking = [field for field in line.needs if not _said(given, field)]
-    if gateway is None or lacking:
-        said = " and ".join(lacking) or "gateway"
+    missing = lacking(line, given)
+    if gateway is None or missing:
         raise DataError(
-            f"source={name!r} needs a {said}, and none was given; nothing was opened.",
-            remedy=f"set {', '.join(f'WORKBENCH_{name.upper()}_{field.upper()}' for field in lacking)}."
-            if lacking
-            else "pass gateway=Gateway.of(workspace).",
+            f"source={line.name!r} needs {' and '.join(missing) or 'a gateway'}, which was not given; nothing was "
+            "opened.",
+            remedy=f"set {' and '.join(missing)}." if missing else "pass gateway=Gateway.of(workspace).",
         )
-    return made(gateway, given)
+    return _class(line)(gateway, given, **options)
 
 
 def about(name: str, *, seed: int = 7) -> Any:
@@ -120,10 +172,36 @@ def about(name: str, *, seed: int = 7) -> Any:
     line = listed(name)
     if name in NAMES:
         return open_source(name, seed=seed)
-    module, kind = line.place.split(":")
-    return getattr(importlib.import_module(f"workbench.data.sources.{module}"), kind)
+    if name == MARKET:
+        from workbench.data.chain import Chain
+
+        return Chain
+    return AboutRaw(_class(line)) if name.endswith(SUFFIX) else _class(line)
 
 
-def _said(access: Access, field: str) -> bool:
-    value = getattr(access, field)
+def _market(gateway: Gateway | None, accesses: Mapping[str, Access]) -> Any:
+    """The chain of those of its vendors that can be opened; the others are named in its label."""
+    from workbench.data.chain import LINKS, Chain
+
+    links, without = [], {}
+    for name in LINKS:
+        try:
+            links.append(_open(listed(name), gateway, accesses.get(name), adjustment="split"))
+        except DataError as error:
+            without[name] = ", ".join(lacking(listed(name), accesses.get(name, Access()))) or error.message
+    if not links:
+        raise DataError(
+            f"source={MARKET!r} needs one of {', '.join(LINKS)}, and none could be opened: "
+            f"{'; '.join(f'{name}: {why}' for name, why in without.items())}",
+            remedy="pass gateway=Gateway.of(workspace) and accesses.",
+        )
+    return Chain(links, without=without)
+
+
+def lacking(line: Listed, access: Access) -> tuple[str, ...]:
+    """The settings without which the source cannot be asked."""
+    return tuple(setting for field, setting in line.needs if not _said(getattr(access, field)))
+
+
+def _said(value: str | SecretStr) -> bool:
     return bool((value if isinstance(value, str) else value.get_secret_value()).strip())

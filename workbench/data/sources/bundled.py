@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import sessions
-from workbench.data.source import DAILY_COLUMNS, PRICES, no_bars
+from workbench.data.source import DAILY_COLUMNS, PRICES, no_bars, symbols_of
 from workbench.errors import DataError
 
 STOCKS: Final = tuple("AAPL AMD BAC BBY CVX GE HD JNJ JPM KO LLY MRK MSFT PEP PFE PG RRC UNH WMT XOM".split())  # noqa: SIM905 - one line
@@ -52,7 +52,7 @@ class BundledSource:
         return (*STOCKS, *INDICES)
 
     def bars(
-        self, symbols: Sequence[str], *, start: pd.Timestamp, end: pd.Timestamp, timeframe: str = "1d"
+        self, symbols: str | Sequence[str], *, start: pd.Timestamp, end: pd.Timestamp, timeframe: str = "1d"
     ) -> pd.DataFrame:
         """Daily bars; see `BarSource.bars`. Open, high, low and volume are NaN for the stocks.
 
@@ -64,6 +64,7 @@ class BundledSource:
                 f"timeframe={timeframe!r}: the bundled data is daily; nothing was read.",
                 remedy="use timeframe='1d', or source='synthetic', which has intraday bars.",
             )
+        symbols = symbols_of(symbols) if isinstance(symbols, str) else symbols
         unknown = [symbol for symbol in symbols if symbol not in self.symbols()]
         if unknown:
             raise DataError(

@@ -21,7 +21,7 @@ import pandas as pd
 from workbench import sessions
 from workbench.data import headlines
 from workbench.data.simulated import FIRST, LAST, NEWS, SimulatedMarket, draw, joined, widened
-from workbench.data.source import DAILY_COLUMNS, INTRADAY_COLUMNS, PRICES, no_bars
+from workbench.data.source import DAILY_COLUMNS, INTRADAY_COLUMNS, PRICES, no_bars, symbols_of
 from workbench.errors import DataError
 
 SYMBOLS: Final = tuple(f"SYN{number:02d}" for number in range(1, 101))
@@ -47,7 +47,7 @@ class SyntheticSource:
         return SYMBOLS
 
     def bars(
-        self, symbols: Sequence[str], *, start: pd.Timestamp, end: pd.Timestamp, timeframe: str = "1d"
+        self, symbols: str | Sequence[str], *, start: pd.Timestamp, end: pd.Timestamp, timeframe: str = "1d"
     ) -> pd.DataFrame:
         """Bars of one day, hour, five minutes or minute; see `BarSource.bars`. Prices are in whole cents, at least one.
 
@@ -64,7 +64,7 @@ class SyntheticSource:
             return no_bars(intraday=timeframe != "1d")
         return self._daily(columns, days) if timeframe == "1d" else self._intraday(columns, days, MINUTES[timeframe])
 
-    def news(self, symbols: Sequence[str], *, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
+    def news(self, symbols: str | Sequence[str], *, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """Headlines published during the sessions from `start` to `end`, with the tone that was planted in them.
 
         Returns:
@@ -88,7 +88,8 @@ class SyntheticSource:
         frame = frame.assign(source="SYNTHETIC", happened=frame["time"], learned=frame["time"])
         return frame.sort_values(["time", "symbol"], ignore_index=True)
 
-    def _columns(self, symbols: Sequence[str]) -> list[int]:
+    def _columns(self, symbols: str | Sequence[str]) -> list[int]:
+        symbols = symbols_of(symbols) if isinstance(symbols, str) else symbols
         unknown = [symbol for symbol in symbols if symbol not in SYMBOLS]
         if unknown:
             raise DataError(

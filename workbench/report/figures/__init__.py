@@ -6,8 +6,8 @@ From what a notebook holds: `prices(history)`, `compare(runs, benchmark=…)`, `
 `fills(frame, label=…)`.
 
 From plain frames: `equity`, `growth`, `price_lines`, `monthly_returns`, `weights`, `coverage`, `metric_intervals`,
-`rolling_ratio`, `exposures`, `trade_results`, `trade_excursions`, `return_histogram`, `redrawn`, `fan_of`, and of a
-walk-forward `fold_scores`, `out_of_sample_equity`, `parameter_drift`. `show(figure)` displays one.
+`rolling_ratio`, `membership`, `exposures`, `trade_results`, `trade_excursions`, `return_histogram`, `redrawn`,
+`fan_of`, and of a walk-forward `fold_scores`, `out_of_sample_equity`, `parameter_drift`. `show(figure)` displays one.
 """
 
 from workbench.report.figures.asked import (
@@ -31,6 +31,7 @@ from workbench.report.figures.folds import fold_scores, out_of_sample_equity, pa
 from workbench.report.figures.heatmaps import coverage, monthly_returns, weights
 from workbench.report.figures.lines import equity, growth, price_lines
 from workbench.report.figures.marks import decisions, fills, metric_intervals
+from workbench.report.figures.membership import membership
 from workbench.report.figures.rolling import exposures, rolling_ratio
 from workbench.report.figures.sweep_map import heatmap
 from workbench.report.figures.sweeps import parallel, stability
@@ -55,6 +56,7 @@ __all__ = [
     "growth",
     "heatmap",
     "intervals",
+    "membership",
     "metric_intervals",
     "monthly_returns",
     "months",

@@ -1,0 +1,104 @@
+"""Known: the few rows of one symbol that were in force at a moment, as plain columns.
+
+Fusion asks a dozen datasets for a handful of rows each. Frames would cost more than the reading, so the rows stay
+columns of Python values; what they say is the same as `Vintages.read`, and a test holds them against each other.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from workbench.data.fusion.place import Place
+
+if TYPE_CHECKING:
+    from workbench.store.vintages import Vintages
+
+_NAMES: Final = ("symbol", "session", "time", "key")
+_DAY: Final = 86_400_000_000  # microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The rows of one symbol by session, time and key.
+
+    Attributes:
+        columns: name -> values; moments are microseconds since 1970 (UTC).
+        days: the sessions, ISO.
+    """
+
+    symbol: str
+    columns: dict[str, list[Any]]
+    days: list[str]
+
+    def column(self, name: str) -> list[Any]:
+        """The values; None in every row where the dataset has no such column."""
+        return self.columns.get(name) or [None] * len(self.days)
+
+    def numbers(self, name: str) -> list[float]:
+        """The values as numbers, NaN where there is none; `mid` is half of bid plus ask."""
+        if name == "mid":
+            return [(bid + ask) / 2.0 for bid, ask in zip(self.numbers("bid"), self.numbers("ask"), strict=True)]
+        return [math.nan if value is None else float(value) for value in self.column(name)]
+
+
+def known(vintages: Vintages, place: Place, subjects: tuple[str, ...], as_of: pd.Timestamp) -> Iterator[Known]:
+    """What was in force of these subjects, one `Known` for each that has rows, alphabetically."""
+    day = as_of.tz_localize(None).normalize()
+    rule = place.rule
+    start, end = day - rule.lookback.ceil("D"), day + rule.ahead.ceil("D")
+    wanted = (*rule.columns, *rule.also, rule.compare)
+    table = vintages.every(place.dataset, subjects, start=start, end=end, as_of=as_of, columns=wanted)
+    if table is None or not table.num_rows:
+        return
+    columns = _plain(table)
+    names = [columns[name] for name in _NAMES if name in columns]
+    fact = list(zip(*names, strict=True))
+    order = sorted(range(len(fact)), key=lambda row: (fact[row], columns["learned"][row]))
+    if any(fact[a] == fact[b] and columns["learned"][a] == columns["learned"][b] for a, b in itertools.pairwise(order)):
+        # Two vintages of one instant contradict each other: the store decides.
+        rows = vintages.read(place.dataset, subjects, start=start, end=end, as_of=as_of)
+        columns = _plain_frame(rows)
+        order = list(range(len(rows)))
+    else:
+        order = [a for a, b in itertools.zip_longest(order, order[1:]) if b is None or fact[a] != fact[b]]
+    for symbol, rows_of in itertools.groupby(order, key=lambda row: columns["symbol"][row]):
+        rows_here = list(rows_of)
+        here = {name: [values[row] for row in rows_here] for name, values in columns.items()}
+        yield Known(str(symbol), here, _days(here["session"]))
+
+
+def _plain(table: Any) -> dict[str, list[Any]]:
+    import pyarrow as pa
+
+    columns: dict[str, list[Any]] = {}
+    for name in table.column_names:
+        column = table.column(name)
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64())
+        columns[name] = column.to_pylist()
+    return columns
+
+
+def _plain_frame(rows: pd.DataFrame) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
+    for name in rows.columns:
+        column = rows[name]
+        if column.dtype.kind == "M" or isinstance(column.dtype, pd.DatetimeTZDtype):
+            columns[name] = column.dt.as_unit("us").to_numpy(dtype="datetime64[us]").astype(np.int64).tolist()
+        else:
+            columns[name] = column.tolist()
+    return columns
+
+
+def _days(sessions: list[int]) -> list[str]:
+    days: list[str] = np.datetime_as_string(
+        (np.array(sessions, dtype=np.int64) // _DAY).astype("datetime64[D]")
+    ).tolist()
+    return days
