@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from workbench.data.parts import REVISITED
 from workbench.data.kinds import KINDS, Column, Kind
+from workbench.data.parts import REVISITED
 from workbench.data.sources import SOURCES
 
 PAGE = Path(__file__).parents[1] / "docs" / "facts.md"

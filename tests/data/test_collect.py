@@ -237,3 +237,59 @@ def test_a_kind_that_the_source_does_not_have_is_refused(workspace):
             ask(workspace, Asked(), kind=kind)
     with pytest.raises(ParameterError, match="timeframe='15m'"):
         ask(workspace, Asked(), timeframe="15m")
+
+
+class Split:
+    """A vendor that adjusts: after a split all of its older prices are half of what they were."""
+
+    name, label, synthetic, venue, adjustment = "vendor", "vendor", False, "XNYS", "all"
+
+    def __init__(self):
+        self.factor, self.asked = 1.0, []
+
+    def bars(self, symbols, *, start, end, timeframe="1d"):
+        self.asked.append((tuple(symbols), start.date().isoformat(), end.date().isoformat()))
+        rows = open_source("synthetic", seed=7).bars(symbols, start=start, end=end, timeframe=timeframe)
+        for name in ("open", "high", "low", "close"):
+            rows[name] *= self.factor
+        return rows
+
+
+def test_what_a_vendor_adjusted_anew_is_asked_for_as_a_whole(workspace):
+    source = Split()
+    asked = {"symbols": ["SYN01"], "seed": None, "start": "2015-01-05"}
+    ask(workspace, source, end="2015-03-06", **asked)
+    source.factor = 0.5
+    later = ask(workspace, source, end="2015-03-13", **asked)
+    assert later.complete
+    assert [days for _, *days in source.asked[1:]] == [["2015-02-28", "2015-03-13"], ["2015-01-05", "2015-03-01"]]
+    rows = stored(workspace, "bars/1d/vendor", ["SYN01"])
+    whole = open_source("synthetic", seed=7).bars(
+        ["SYN01"], start=pd.Timestamp("2015-01-05"), end=pd.Timestamp("2015-03-13")
+    )
+    assert rows["close"].tolist() == (whole["close"] * 0.5).tolist()  # all of them on one basis
+    ranges = collected_ranges(workspace.engine, "bars/1d/vendor", ["SYN01"]).by_symbol["SYN01"]
+    assert list(ranges) == [(pd.Timestamp("2015-01-05"), pd.Timestamp("2015-03-13"))]
+    assert ask(workspace, source, end="2015-03-13", **asked).parts == 0
+
+
+def test_stopped_after_a_split_was_seen_it_asks_for_the_old_days_next_time(workspace):
+    source = Split()
+    asked = {"symbols": ["SYN01"], "seed": None, "start": "2015-01-05"}
+    ask(workspace, source, end="2015-03-06", **asked)
+    source.factor = 0.5
+    answer, left = source.bars, [1]
+
+    def once(symbols, **days):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return answer(symbols, **days)
+
+    source.bars = once
+    with pytest.raises(KeyboardInterrupt):
+        ask(workspace, source, end="2015-03-13", **asked)
+    source.bars = answer
+    ask(workspace, source, end="2015-03-13", **asked)
+    closes = stored(workspace, "bars/1d/vendor", ["SYN01"])["close"]
+    assert closes.pct_change().abs().max() < 0.3  # nowhere a leap that no market made

@@ -11,8 +11,8 @@ import pytest
 
 from tests.vendors.server import Vendor
 from workbench import sessions
-from workbench.data.parts import PART_SYMBOLS
 from workbench.data.collected import collected_ranges
+from workbench.data.parts import PART_SYMBOLS
 from workbench.store.vintages import Vintages
 
 WORKER = Path(__file__).with_name("collect_worker.py")

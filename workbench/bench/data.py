@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.data.fusion import EvidenceRecord
     from workbench.data.fx import Converted
     from workbench.data.source import Source
+    from workbench.data.stream.market_stream import MarketStream
     from workbench.orchestration.local_alpaca import LocalAlpaca
     from workbench.orchestration.vendors import Vendors
     from workbench.settings import Settings
@@ -114,6 +115,20 @@ class Facts:
             end=pd.Timestamp(end),
             as_of=moment_of(as_of),
         )
+
+    def stream(self, *, url: str = "", feed: str = "", fill: Any = None, **options: Any) -> MarketStream:
+        """A market-data stream of Alpaca with this machine's keys; `start()` connects it.
+
+        Args:
+            url: of another server that speaks its protocol, e.g. a local exchange; Alpaca's own when empty.
+            feed: `iex`, `sip`, `delayed_sip`, `opra`, `indicative`, `crypto`, `news` or `test`; the settings' when empty.
+            fill: a source of its own that is asked for what was missed while the connection was away.
+            options: see `workbench.data.stream.market_stream.MarketStream`.
+        """
+        from workbench.data.stream.market_stream import MarketStream
+
+        access = self.vendors.accesses["alpaca"]
+        return MarketStream(url, access, feed=feed or access.feed, fill=fill, **options)
 
     def fuse(
         self, symbol: str, as_of: Any, *, sources: str | Source | Sequence[str | Source] | None = None, **options: Any

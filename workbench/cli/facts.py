@@ -124,7 +124,7 @@ def quarantine(
 @click.option("--json", "as_json", is_flag=True, help="The canonical text that is hashed.")
 @home_option
 def fuse(*, symbol: str, as_of: str, sources: tuple[str, ...], as_json: bool, home: Path | None) -> None:
-    """Show everything that was known of SYMBOL at a moment: each source's facts, age, quality, weight; what is missing."""
+    """Show all that was known of SYMBOL at a moment: each source's facts, age, quality, weight; and what is missing."""
     with _facts(home) as facts:
         record = facts.fuse(symbol, as_of, sources=sources or None)
         if as_json:

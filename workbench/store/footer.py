@@ -91,8 +91,11 @@ def footer_of(source: Any) -> Footer:
 
 def micro(moment: pd.Timestamp) -> int:
     """Microseconds since 1970, UTC, rounded down."""
-    aware = moment.tz_convert("UTC").tz_localize(None) if moment.tzinfo is not None else moment
-    return int(aware.as_unit("us").to_numpy().astype("datetime64[us]").astype(np.int64))
+    try:
+        return int(moment.value // 1000)
+    except OverflowError:  # nanoseconds end in 2262
+        aware = moment.tz_convert("UTC").tz_localize(None) if moment.tzinfo is not None else moment
+        return int(aware.as_unit("us").to_numpy().astype("datetime64[us]").astype(np.int64))
 
 
 def _any_between(names: list[str], least: str, most: str) -> bool:

@@ -74,9 +74,14 @@ def gather(
 ) -> list[Said]:
     """What all of them say, in the order of the places; several datasets are read at a time."""
     local = "://" not in vintages.url or vintages.url.startswith("file:")
-    with ThreadPoolExecutor(_LOCAL_READERS if local else _REMOTE_READERS) as pool:
-        read = pool.map(lambda place: _read(vintages, place, subjects[place.rule.subject], as_of), places)
-        return [said for of_place in read for said in of_place]
+    readers = _LOCAL_READERS if local else _REMOTE_READERS
+
+    def read(first: int) -> list[list[Said]]:
+        return [_read(vintages, place, subjects[place.rule.subject], as_of) for place in places[first::readers]]
+
+    with ThreadPoolExecutor(readers) as pool:
+        shares = list(pool.map(read, range(readers)))
+    return [said for at in range(len(places)) for said in shares[at % readers][at // readers]]
 
 
 def _read(vintages: Vintages, place: Place, subjects: tuple[str, ...], as_of: pd.Timestamp) -> list[Said]:

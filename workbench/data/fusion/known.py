@@ -81,8 +81,12 @@ def _plain(table: Any) -> dict[str, list[Any]]:
     for name in table.column_names:
         column = table.column(name)
         if pa.types.is_timestamp(column.type):
-            column = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64())
-        columns[name] = column.to_pylist()
+            if column.type.unit != "us":
+                column = column.cast(pa.timestamp("us", tz=column.type.tz))
+            column = column.cast(pa.int64())
+        # Numbers through an array, which is ten times as fast; an absent one is NaN there.
+        words = not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
+        columns[name] = column.to_pylist() if words else column.to_numpy().tolist()
     return columns
 
 
