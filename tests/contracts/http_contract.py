@@ -49,6 +49,7 @@ class HttpContract:
 
     Attributes:
         name: the source's name in `SOURCES`.
+        routes: a method that gives the loopback vendor its answers: `vendor.route(pattern, reply)`.
         asks: by label, (method, positional arguments, keyword arguments): questions that the vendor of `routes` has
             answers for. The first argument must be a list of symbols; it is also asked with one symbol as text.
         refusals: replies with which the vendor says that key, plan or question is wrong.
@@ -71,10 +72,6 @@ class HttpContract:
     no_json: tuple = ()
     access: ClassVar[dict] = {}
     key_in_query = False
-
-    def routes(self, vendor):
-        """Give the loopback vendor its answers: `vendor.route(pattern, reply)`."""
-        raise NotImplementedError
 
     def made(self, gateway, access):
         """The source; where it takes a clock a subclass passes `self.clock`."""

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.data import fact_checks
 from workbench.data.fact_quality import check_facts
 from workbench.data.kinds import KINDS, kind_of
+from workbench.data.quote_checks import FROZEN_QUOTES
 from workbench.errors import BadData, ParameterError
 
 DAYS = pd.DatetimeIndex(["2015-06-01", "2015-06-02", "2015-06-03", "2015-06-04", "2015-06-05"])
@@ -182,7 +182,7 @@ def test_each_kind_has_checks_of_its_own(kind, severity, found, changed):
     assert changed.keys() & result.findings[0].row.keys()
 
 
-@pytest.mark.parametrize(("count", "found"), [(fact_checks.FROZEN_QUOTES, ["frozen"]), (49, [])])
+@pytest.mark.parametrize(("count", "found"), [(FROZEN_QUOTES, ["frozen"]), (49, [])])
 def test_quotes_that_stand_still_are_frozen(count, found):
     moments = pd.date_range("2015-06-01T14:00", periods=count + 1, freq="10s", tz="UTC")
     rows = facts("quotes").iloc[[0] * (count + 1)].reset_index(drop=True)

@@ -12,7 +12,7 @@ from tests.features.markets import columns
 from tests.features.test_both_ways import ASKED
 from tests.properties.future import Leak, assert_unchanged, random_history
 from workbench.features import Definition, feature, frame, registered
-from workbench.features.feature import window
+from workbench.features.parameter import window
 from workbench.features.windows import Windows
 
 HISTORY = random_history(seed=5, gaps=0.02, length=420)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
+from tests.store.failing import failing_at
 from workbench.store.facts import in_force
 from workbench.store.vintages import Vintages
 
@@ -145,32 +146,6 @@ def frame(batch, *, keyed):
     return rows.drop(columns="key").assign(time=at)
 
 
-@contextlib.contextmanager
-def dying_at(store, number):
-    """The process is killed at its write or removal of that number: before it (even) or right after it (odd)."""
-    done = itertools.count()
-    place = store._place
-    write, remove = place.write, place.remove
-
-    def counted(act):
-        def acting(*arguments):
-            now = next(done)
-            if now * 2 == number:
-                raise Killed
-            act(*arguments)
-            if now * 2 + 1 == number:
-                raise Killed
-
-        return acting
-
-    with (
-        patch.object(place, "write", counted(write)),
-        patch.object(place, "remove", counted(remove)),
-        contextlib.suppress(Killed),
-    ):
-        yield
-
-
 class Played:
     """One script on a store and on the model."""
 
@@ -206,7 +181,7 @@ class Played:
         if verb == "compact":
             self.store.compact("news/x", grace=HOUR if argument else 0 * HOUR)
         elif verb == "die while compacting":
-            with dying_at(self.store, argument):
+            with contextlib.suppress(Killed), failing_at(self.store, argument, Killed()):
                 self.store.compact("news/x", grace=0 * HOUR)
         elif verb == "wait":
             self.now += 2 * HOUR

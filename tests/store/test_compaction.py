@@ -13,12 +13,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from tests.store.failing import failing_at
 from workbench.errors import StoreError
 from workbench.store import compaction
 from workbench.store.facts import fingerprint
 from workbench.store.part_name import parse
 from workbench.store.vintages import Vintages
 
+BROKEN = OSError(5, "Input/output error")
 DAYS = pd.bdate_range("2013-12-30", periods=6).as_unit("us")  # two years
 MOMENTS = pd.date_range("2016-01-01", periods=3, freq="7D", tz="UTC").as_unit("us")
 SYMBOLS = tuple(f"S{number:02d}" for number in range(3))
@@ -56,28 +58,6 @@ def answers(vintages, *, dataset="news/x", symbols=SYMBOLS):
         for moment in moments
         for asked, start, end in questions
     ]
-
-
-@contextlib.contextmanager
-def failing_at(vintages, number):
-    """The disk fails at the write or removal of that number: before it (even) or right after it (odd)."""
-    done = itertools.count()
-    place = vintages._place
-    write, remove = place.write, place.remove
-
-    def counted(act):
-        def acting(*arguments):
-            now = next(done)
-            if now * 2 == number:
-                raise OSError(5, "Input/output error")
-            act(*arguments)
-            if now * 2 + 1 == number:
-                raise OSError(5, "Input/output error")
-
-        return acting
-
-    with patch.object(place, "write", counted(write)), patch.object(place, "remove", counted(remove)):
-        yield
 
 
 @pytest.fixture
@@ -223,7 +203,7 @@ def test_a_reader_does_not_follow_for_ever(vintages):
 @pytest.mark.parametrize("step", range(24))
 def test_a_compaction_may_fail_at_every_step(vintages, step):
     before = filled(vintages)
-    with failing_at(vintages, step), contextlib.suppress(OSError):
+    with failing_at(vintages, step, BROKEN), contextlib.suppress(OSError):
         vintages.compact("news/x", grace=AT_ONCE)
     assert answers(Vintages(vintages.url)) == before
     for _ in range(2):
@@ -235,7 +215,7 @@ def test_a_compaction_may_fail_at_every_step(vintages, step):
 def test_the_steps_of_a_compaction_are_fewer_than_are_tried(tmp_path):
     vintages = Vintages(str(tmp_path))
     filled(vintages)
-    with failing_at(vintages, 24):
+    with failing_at(vintages, 24, BROKEN):
         vintages.compact("news/x", grace=AT_ONCE)
 
 
@@ -243,7 +223,7 @@ def test_the_steps_of_a_compaction_are_fewer_than_are_tried(tmp_path):
 @pytest.mark.parametrize("step", [1, 3, 7])
 def test_a_compaction_in_an_object_store_may_fail(vintages, step):
     before = filled(vintages)
-    with failing_at(vintages, step), pytest.raises(OSError, match="Input/output"):
+    with failing_at(vintages, step, BROKEN), pytest.raises(OSError, match="Input/output"):
         vintages.compact("news/x", grace=AT_ONCE)
     assert answers(vintages) == before
     for _ in range(2):
@@ -404,7 +384,7 @@ def test_needs_compaction_counts_what_lies_loose(tmp_path):
 def test_an_append_is_not_failed_by_its_compaction(tmp_path, caplog):
     vintages = Vintages(str(tmp_path), loose=2)
     vintages.append("news/x", news(0, learned=MOMENTS[0]))
-    with failing_at(vintages, 2), caplog.at_level(logging.WARNING, "workbench.store.vintages"):
+    with failing_at(vintages, 2, BROKEN), caplog.at_level(logging.WARNING, "workbench.store.vintages"):
         assert vintages.append("news/x", news(1, learned=MOMENTS[1])) > 0
     assert "Input/output error" in caplog.text
     assert vintages.append("news/x", news(1, learned=MOMENTS[1])) == 0

@@ -30,11 +30,10 @@ def keep(session: Session, packs: Sequence[EvidencePack], decisions: Sequence[De
     Rows are written in the order of their keys, so that two writers wait for each other, never in a circle.
     The first writer of a decision wins whole: no view of the second one is kept.
     """
-    from sqlalchemy.dialects import postgresql, sqlite
-
+    from workbench.store.insert import insert_of
     from workbench.store.tables.arena import AnalystViewRow, DecisionRow, EvidencePackRow
 
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    insert = insert_of(session.get_bind())
     trace = trace_id()
     bodies = {pack.hash: pack for pack in packs}
     session.execute(

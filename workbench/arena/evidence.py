@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.arena.facts import CATALOGUE, Known, Panel, Unknown
+from workbench.data.significant import significant
 from workbench.errors import ArenaError, NoData
 from workbench.market.view import MarketView
 from workbench.study import canonical, digest
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
-DIGITS = 6  # significant digits of a value: far above the last bits in which two machines may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +178,6 @@ class EvidencePack:
 
 
 _NAMES = tuple(fact.name for fact in CATALOGUE)
-
-
-def significant(value: float) -> float:
-    """`value` rounded to `DIGITS` significant digits, never −0.0."""
-    return float(f"{value:.{DIGITS}g}") + 0.0
 
 
 def _plain(line: Item | Missing) -> dict[str, Any]:

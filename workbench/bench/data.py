@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.errors import DataError, ParameterError
 from workbench.study import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from workbench.data.access import Access
     from workbench.data.collect import Collection, Progress
     from workbench.data.fusion import EvidenceRecord
     from workbench.data.fx import Converted
@@ -78,24 +81,37 @@ class Facts:
         In a notebook a bar moves under the cell; elsewhere `progress` is called after each part.
 
         Args:
-            source: its name, or an object with a method named after `kind`.
+            source: its name, or an object with a method named after `kind`. Of one that stands at a moment (it has
+                `as_of`), nothing after that is asked, and nothing after it is noted as collected.
+            start, end: days.
 
         See `workbench.data.collect.collect` for the rest.
         """
         from workbench.data.collect import collect
+        from workbench.data.kinds import KINDS
+        from workbench.data.sources import listed
         from workbench.orchestration.part_bar import following
+        from workbench.store.schema import utc_now
 
+        first, last = _day("start", start), None if end is None else _day("end", end)
+        if isinstance(source, str) and kind in {"bars", *KINDS} - {*listed(source).kinds}:
+            raise ParameterError(
+                f"source={source!r} cannot be asked for past {kind}; nothing was asked.",
+                remedy=f"it has {', '.join(listed(source).kinds)}; `workbench data sources` shows the others.",
+            )
         opened = self.source(source, seed=seed) if isinstance(source, str) else source
+        stands = getattr(opened, "as_of", None)
         with following(f"{kind} of {opened.name}", progress) as told:
             return collect(
                 opened,
                 workspace=self._workspace,
                 symbols=symbols,
-                start=start,
-                end=end,
+                start=first,
+                end=last,
                 kind=kind,
                 timeframe=timeframe,
                 seed=getattr(opened, "seed", None) if kind == "bars" else None,
+                clock=utc_now if stands is None else stands.to_pydatetime,
                 progress=told,
             )
 
@@ -104,31 +120,37 @@ class Facts:
     ) -> pd.DataFrame:
         """Stored facts of a kind as they were known at `as_of`; see `workbench.data.facts.read_facts`."""
         from workbench.data.facts import read_facts
-        from workbench.data.source import symbols_of
 
-        return read_facts(
-            self._workspace,
-            kind,
-            source,
-            symbols_of(symbols),
-            start=pd.Timestamp(start),
-            end=pd.Timestamp(end),
-            as_of=moment_of(as_of),
-        )
+        return read_facts(self._workspace, kind, source, symbols, start=start, end=end, as_of=moment_of(as_of))
 
-    def stream(self, *, url: str = "", feed: str = "", fill: Any = None, **options: Any) -> MarketStream:
+    def stream(
+        self, *, url: str = "", feed: str = "", access: Access | None = None, fill: Any = None, **options: Any
+    ) -> MarketStream:
         """A market-data stream of Alpaca with this machine's keys; `start()` connects it.
 
         Args:
             url: of another server that speaks its protocol, e.g. a local exchange; Alpaca's own when empty.
-            feed: `iex`, `sip`, `delayed_sip`, `opra`, `indicative`, `crypto`, `news` or `test`; the settings' when empty.
+            feed: `iex`, `sip`, `opra`, `indicative`, `crypto`, `news` or `test`; the one of the settings when empty.
+            access: other keys, e.g. those of an account at a local exchange; the settings' when None.
             fill: a source of its own that is asked for what was missed while the connection was away.
             options: see `workbench.data.stream.market_stream.MarketStream`.
+
+        Raises:
+            DataError: there is no key; the setting that is missing is named.
+            ParameterError: there is no such feed, or `url` is not the address of a stream.
         """
+        from workbench.data.sources import lacking, listed
         from workbench.data.stream.market_stream import MarketStream
 
-        access = self.vendors.accesses["alpaca"]
-        return MarketStream(url, access, feed=feed or access.feed, fill=fill, **options)
+        ours = self.vendors.accesses["alpaca"]
+        given = ours if access is None else access
+        missing = lacking(listed("alpaca"), given)
+        if missing:
+            raise DataError(
+                f"a stream needs {' and '.join(missing)}, which was not given; nothing was opened.",
+                remedy=f"set {' and '.join(missing)}, or pass access=.",
+            )
+        return MarketStream(url, given, feed=feed or given.feed or ours.feed, fill=fill, **options)
 
     def fuse(
         self, symbol: str, as_of: Any, *, sources: str | Source | Sequence[str | Source] | None = None, **options: Any
@@ -200,6 +222,14 @@ class Facts:
         return self.vendors.gateway.health(vendors=asked)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back; a verb that is called later opens them anew."""
         if "vendors" in self.__dict__:
-            self.vendors.close()
+            self.__dict__.pop("vendors").close()
+
+
+def _day(name: str, value: Any) -> pd.Timestamp:
+    with contextlib.suppress(TypeError, ValueError):
+        day = pd.Timestamp(value)
+        if not pd.isna(day) and day.tzinfo is None:
+            return day.normalize()
+    raise ParameterError(f"{name}={value!r} is not a day; nothing was asked.", remedy="write '2015-06-30'.")

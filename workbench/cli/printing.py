@@ -15,15 +15,16 @@ def show(frame: pd.DataFrame, *, empty: str) -> None:
     """A frame as a table; never cut off where the output is not a terminal."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     if frame.empty:
         click.echo(empty)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in frame.columns:
-        table.add_column(str(name), overflow="fold", no_wrap=not sys.stdout.isatty())
+        table.add_column(Text(str(name)), overflow="fold", no_wrap=not sys.stdout.isatty())
     for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))  # as text: what is stored may hold brackets
     console = Console() if sys.stdout.isatty() else Console(width=100_000)
     console.print(table, highlight=False)
 

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 def create(session: Session, name: str, reason: str) -> None:
     """Make sure that the universe is there, and hold it until the transaction ends."""
-    from sqlalchemy.dialects import postgresql, sqlite
-
+    from workbench.store.insert import insert_of
     from workbench.store.tables.universe import UniverseRow
 
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    insert = insert_of(session.get_bind())
     session.execute(insert(UniverseRow).on_conflict_do_nothing(index_elements=["name"]), {"name": name, "rule": reason})
     lock(session, name)
 

@@ -58,13 +58,13 @@ def record_collected(
     Ranges that lie inside the new one are dropped, so that a growing history keeps one row per symbol.
     """
     from sqlalchemy import delete
-    from sqlalchemy.dialects import postgresql, sqlite
 
     from workbench.store.engine import transaction
+    from workbench.store.insert import insert_of
     from workbench.store.tables.collected import CollectedRow as Row
     from workbench.trace import trace_id
 
-    insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+    insert = insert_of(engine)
     day_first, day_last = first.date().isoformat(), last.date().isoformat()
     with transaction(engine) as session:
         session.execute(

@@ -1,4 +1,4 @@
-"""What each kind of facts has for checks of its own; their table stands in `workbench.data.fact_quality`."""
+"""Which checks of its own each kind of facts has, and what they are; those of what is quoted are in `quote_checks`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import pandas as pd
 
 from workbench import sessions
 from workbench.data.inspection import Inspection, log_change
-from workbench.data.quality import JUMP
+from workbench.data.quote_checks import (
+    options_impossible,
+    options_strange,
+    quotes_impossible,
+    quotes_strange,
+    trades_strange,
+)
 
 ACTION_WORDS: Final = ("split", "dividend", "merger", "spinoff", "delisting", "name")
-WIDE: Final = 0.2  # of the middle
-FROZEN_QUOTES: Final = 50
-FROZEN_FOR: Final = pd.Timedelta(minutes=5)
-STALE: Final = pd.Timedelta(minutes=15)
 LATE: Final = pd.Timedelta(days=7)
 SCALE: Final = 500.0  # thousands taken for units are 1000
 BEHIND: Final = 4.0
@@ -30,7 +32,6 @@ SPLIT: Final = 100.0
 _ACCESSION = r"\d{10}-\d{2}-\d{6}"
 _FACT_KEY = r"[^:\s]+:[^:\s]+:[^:\s]+:(?:\d{4}-\d{2}-\d{2})?"  # no first day: a number of one moment
 _PAIR = r"[A-Z]{3}/[A-Z]{3}"
-_OCC = r"(?P<root>[A-Z0-9.]{1,6})\s*(?P<day>\d{6})(?P<side>[CP])\d{8}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,59 +40,6 @@ class Checks:
 
     impossible: Callable[[Inspection], None] | None = None
     strange: Callable[[Inspection, pd.DataFrame, pd.Timestamp], None] | None = None
-
-
-def _quotes_impossible(of: Inspection) -> None:
-    rows = of.rows
-    of.impossible("empty-quote", rows["bid"].isna() & rows["ask"].isna(), "there is neither bid nor ask")
-    _crossed(of)
-
-
-def _crossed(of: Inspection) -> None:
-    crossed = of.rows["bid"] > of.rows["ask"]
-    of.impossible("crossed", crossed, lambda row: f"bid={row['bid']:g} is above ask={row['ask']:g}")
-
-
-def _quotes_strange(of: Inspection, good: pd.DataFrame, known_until: pd.Timestamp) -> None:
-    middle = (good["bid"] + good["ask"]) / 2
-    of.strange(
-        "wide",
-        good[(good["ask"] - good["bid"]) > WIDE * middle],
-        lambda row: f"bid={row['bid']:g}, ask={row['ask']:g}: more than {WIDE:.0%} of the middle lies between them",
-    )
-    said = ["symbol", "bid", "ask", "bid_size", "ask_size"]
-    same = (good[said] == good[said].shift()) | (good[said].isna() & good[said].shift().isna())
-    run = (~same.all(axis=1)).cumsum()
-    length = run.map(run.value_counts())
-    lasts = good["time"].groupby(run).transform("last") - good["time"].groupby(run).transform("first")
-    of.strange(
-        "frozen",
-        good[~run.duplicated() & (length >= FROZEN_QUOTES) & (lasts >= FROZEN_FOR)],
-        lambda row: f"{length[row.name]} quotes in a row say the same, over {lasts[row.name]}; bound {FROZEN_QUOTES}",
-    )
-    _behind_the_clock(of, good, known_until)
-
-
-def _trades_strange(of: Inspection, good: pd.DataFrame, known_until: pd.Timestamp) -> None:
-    change = log_change(good["price"], by=good["symbol"])
-    of.strange(
-        "jump",
-        good[change.abs() > JUMP],
-        lambda row: f"log return {change[row.name]:+.3f} on the trade before; bound ±{JUMP:.3f}",
-    )
-    _behind_the_clock(of, good, known_until)
-
-
-def _behind_the_clock(of: Inspection, good: pd.DataFrame, known_until: pd.Timestamp) -> None:
-    """The newest quote or trade is old while the venue is open."""
-    day = known_until.tz_convert(sessions.timezone(of.venue)).tz_localize(None).normalize()
-    if not sessions.is_session(of.venue, day):
-        return
-    if not sessions.opens(of.venue, day) + STALE <= known_until <= sessions.closes(of.venue, day):
-        return
-    for symbol, newest in good.groupby("symbol", sort=False)["time"].max().items():
-        if known_until - newest > STALE:
-            of.absent("stale", str(symbol), day, f"the newest is of {newest}; bound {STALE} before {known_until}")
 
 
 def _news_strange(of: Inspection, good: pd.DataFrame, _known_until: pd.Timestamp) -> None:
@@ -276,31 +224,9 @@ def _actions_strange(of: Inspection, good: pd.DataFrame, _known_until: pd.Timest
     )
 
 
-def _options_impossible(of: Inspection) -> None:
-    rows = of.rows
-    said = rows["symbol"].str.extract(_OCC)
-    formed = rows["symbol"].str.fullmatch(_OCC)
-    expires = pd.to_datetime(said["day"], format="%y%m%d", errors="coerce")
-    of.impossible("bad-key", ~formed | expires.isna(), lambda row: f"{row['symbol']!r} is no OCC symbol")
-    of.impossible(
-        "expired", expires < rows["session"], lambda row: f"it expired before its session {row['session'].date()}"
-    )
-    _crossed(of)
-
-
-def _options_strange(of: Inspection, good: pd.DataFrame, _known_until: pd.Timestamp) -> None:
-    call = good["symbol"].str.extract(_OCC)["side"] == "C"
-    wrong = (call & (good["delta"] < 0)) | (~call & (good["delta"] > 0)) | (good["gamma"] < 0) | (good["vega"] < 0)
-    of.strange(
-        "inconsistent",
-        good[wrong],
-        lambda row: f"delta={row['delta']:g}, gamma={row['gamma']:g}, vega={row['vega']:g}: the signs cannot be",
-    )
-
-
 OF_KIND: Final[Mapping[str, Checks]] = {
-    "quotes": Checks(_quotes_impossible, _quotes_strange),
-    "trades": Checks(strange=_trades_strange),
+    "quotes": Checks(quotes_impossible, quotes_strange),
+    "trades": Checks(strange=trades_strange),
     "news": Checks(strange=_news_strange),
     "filings": Checks(_filings_impossible, _filings_strange),
     "fundamentals": Checks(_fundamentals_impossible, _fundamentals_strange),
@@ -309,5 +235,5 @@ OF_KIND: Final[Mapping[str, Checks]] = {
     "short_interest": Checks(strange=_short_interest_strange),
     "short_volume": Checks(_short_volume_impossible, _short_volume_strange),
     "actions": Checks(_actions_impossible, _actions_strange),
-    "options": Checks(_options_impossible, _options_strange),
+    "options": Checks(options_impossible, options_strange),
 }

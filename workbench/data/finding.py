@@ -81,16 +81,16 @@ def store_findings(engine: Engine, findings: Sequence[Finding]) -> int:
         How many were new.
     """
     from sqlalchemy import select
-    from sqlalchemy.dialects import postgresql, sqlite
 
     from workbench.store.engine import transaction
+    from workbench.store.insert import insert_of
     from workbench.store.tables.quality import QualityFindingRow as Row
     from workbench.trace import trace_id
 
     by_key = {(each.dataset, each.symbol, each.session.date().isoformat(), each.kind): each for each in findings}
     if not by_key:
         return 0
-    insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+    insert = insert_of(engine)
     with transaction(engine) as session:
         datasets = sorted({each.dataset for each in findings})
         known = session.execute(

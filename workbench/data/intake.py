@@ -20,6 +20,7 @@ from workbench.data import quarantine
 from workbench.data.collected import forget_collected, record_collected
 from workbench.data.fact_quality import check_facts
 from workbench.data.finding import Finding, store_findings, word_of
+from workbench.data.kept_row import frame_of, ids_of
 from workbench.data.kinds import kind_of
 from workbench.data.quality import check
 from workbench.data.seams import LOOK_BACK, seams
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from workbench.data.inspection import Checked
-    from workbench.data.quarantine import Known
+    from workbench.data.kept_row import Known
     from workbench.store.workspace import Workspace
 
 
@@ -97,7 +98,7 @@ def take_in(
     shaped = _shaped(rows, kind=kind, dataset=dataset)
     known = quarantine.known(engine, dataset, shaped["symbol"].unique())
     released = {one.id: one for one in known if one.state == "released"}
-    ids = quarantine.ids_of(dataset, shaped, known)
+    ids = ids_of(dataset, shaped, known)
     checked = _checked(
         shaped,
         kind=kind,
@@ -115,7 +116,7 @@ def take_in(
     if record is not None:
         # Before the rows: who is stopped in between must not find old days on another basis noted as collected.
         forget_collected(engine, dataset, again)
-    ids = quarantine.ids_of(dataset, checked.good, known)
+    ids = ids_of(dataset, checked.good, known)
     now = pd.Timestamp(clock())
     fresh = _to_append(checked.good, ids, released, kind=kind, dataset=dataset, vintages=vintages, now=now)
     new_rows = vintages.append(dataset, fresh)
@@ -185,7 +186,7 @@ def _to_append(
     if not released or good.empty:
         return good
     names = [name for name in ("symbol", "session", "time", "key") if name in good.columns]
-    facts = quarantine.frame_of(kind, [one.row for one in released.values()])[names]
+    facts = frame_of(kind, [one.row for one in released.values()])[names]
     about = dict(zip(facts.itertuples(index=False, name=None), released.values(), strict=True))
     is_released = ids.isin(list(released)).to_numpy()
     late = is_released.copy()

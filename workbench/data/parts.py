@@ -11,6 +11,7 @@ import pandas as pd
 
 from workbench import sessions
 from workbench.data.collected import collected_ranges
+from workbench.data.portions import portions
 from workbench.data.spans import Span, merged, spans_missing
 from workbench.errors import ParameterError
 from workbench.study import MINUTES
@@ -90,14 +91,9 @@ def parts_of(
             alike.setdefault((asked, merged([*had, span], span, venue=venue)), []).append(symbol)
     parts: list[Part] = []
     for (asked, noted), of in alike.items():
-        for group in _groups(of):
+        for group in portions(of, PART_SYMBOLS):
             parts.extend(_part_by_part(group, asked, noted, per_symbol=_per_day(source, kind, timeframe)))
     return parts, known
-
-
-def _groups(symbols: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for begin in range(0, len(symbols), PART_SYMBOLS):
-        yield tuple(symbols[begin : begin + PART_SYMBOLS])
 
 
 def _part_by_part(group: tuple[str, ...], asked: Span, noted: Span, *, per_symbol: float) -> Iterator[Part]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -91,9 +92,9 @@ class Ranked(Rule):
     stale: Annotated[int, Field(ge=0, le=60)] = 5
 
     @property
+    @abstractmethod
     def by(self) -> Feature:
         """The feature that is ranked by."""
-        raise NotImplementedError
 
 
 class Liquidity(Ranked):

@@ -4,7 +4,8 @@
 what a model learns from, `newest(view, …)` what is known now.
 """
 
-from workbench.features.feature import Definition, Feature, Parameter
+from workbench.features.feature import Definition, Feature
+from workbench.features.parameter import Parameter
 from workbench.features.registry import feature, registered
 from workbench.features.stream import Stream
 from workbench.features.table import frame, newest, table

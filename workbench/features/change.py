@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from workbench.features.feature import Definition, Parameter, window
+from workbench.features.feature import Definition
+from workbench.features.parameter import Parameter, window
 from workbench.features.windows import Reduced, Windows
 
 Floats = npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Feature: one named number per bar: its meaning, unit, fields, bounds, warm-up and source; in batch and streamed."""
+"""Feature: one named number per bar: its meaning, unit, fields, warm-up and source; in batch and streamed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.errors import BadData, NoData, ParameterError
+from workbench.features.parameter import Parameter, out_of_bounds
 from workbench.features.stream import Stream
 
 if TYPE_CHECKING:
@@ -19,32 +20,6 @@ if TYPE_CHECKING:
     from workbench.market.bars import Bars
 
 Floats = npt.NDArray[np.float64]
-LONGEST = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a feature.
-
-    Attributes:
-        least, most: bounds, both included; `most` may be infinite.
-        whole: a whole number of bars; otherwise any finite number.
-        beyond: the value must be greater than `least`, not equal to it.
-        meaning: for the table of features.
-    """
-
-    name: str
-    default: float
-    least: float
-    most: float
-    meaning: str
-    whole: bool = True
-    beyond: bool = False
-
-
-def window(default: int, *, least: int = 2, name: str = "window", meaning: str = "bars looked back") -> Parameter:
-    """A parameter that counts bars."""
-    return Parameter(name, default, least, LONGEST, meaning)
 
 
 class Calculation(Protocol):
@@ -104,7 +79,7 @@ class Definition:
         if len(arguments) != len(self.parameters):
             raise ParameterError(f"{text!r}: {self.name} takes {len(self.parameters) or 'no'} numbers.", remedy=remedy)
         for parameter, value in zip(self.parameters, arguments, strict=True):
-            wrong = _out_of_bounds(parameter, float(value))
+            wrong = out_of_bounds(parameter, float(value))
             if wrong:
                 raise ParameterError(f"{text!r}: {wrong}", remedy=remedy)
         wrong = self.complaint(*arguments) if self.complaint else ""
@@ -218,17 +193,7 @@ class Feature:
         Raises:
             NoData: the bars do not have a field that is read, or not of this symbol.
         """
-        never_traded = bool(bars.close[symbol].isna().all())
-        columns: dict[str, pd.Series] = {}
-        for field in self.fields:
-            frame = getattr(bars, field)
-            if frame is None or (bool(frame[symbol].isna().all()) and not never_traded):
-                raise NoData(
-                    f"{self} needs the {field} of {symbol}, which these bars do not have"
-                    f"{' (close-only data)' if bars.close_only else ''}; nothing was computed.",
-                    remedy="use indicators of the close (rsi, macd, sma, ema, bb_…) or a source with full bars.",
-                )
-            columns[field] = frame[symbol]
+        columns = columns_of(bars, symbol, self.fields, name=str(self))
         known = _known([column.to_numpy(dtype=float) for column in columns.values()])
         taken = tuple(np.ascontiguousarray(column.to_numpy(dtype=float)[known]) for column in columns.values())
         computed = self.definition.calculation.batch(taken, self.arguments)
@@ -271,6 +236,26 @@ class Feature:
         return f"{self.name}({inner})" if inner else self.name
 
 
+def columns_of(bars: Bars, symbol: str, fields: Sequence[str], *, name: str) -> dict[str, pd.Series]:
+    """The fields of one symbol as they stand in the bars, for something called `name`.
+
+    Raises:
+        NoData: the bars do not have a field, or not of this symbol (one that never traded has all of them, empty).
+    """
+    never_traded = bool(bars.close[symbol].isna().all())
+    columns: dict[str, pd.Series] = {}
+    for field in fields:
+        frame = getattr(bars, field)
+        if frame is None or (bool(frame[symbol].isna().all()) and not never_traded):
+            raise NoData(
+                f"{name} needs the {field} of {symbol}, which these bars do not have"
+                f"{' (close-only data)' if bars.close_only else ''}; nothing was computed.",
+                remedy="use indicators of the close (rsi, macd, sma, ema, bb_…) or a source with full bars.",
+            )
+        columns[field] = frame[symbol]
+    return columns
+
+
 def _known(fields: Sequence[Floats]) -> npt.NDArray[np.bool_]:
     known: npt.NDArray[np.bool_] = np.logical_and.reduce([np.isfinite(field) for field in fields])
     return known
@@ -286,16 +271,3 @@ def _column(columns: Mapping[str, npt.ArrayLike], field: str, name: str) -> Floa
             remedy="hand over one symbol's column, or use over(bars) for many symbols.",
         )
     return column
-
-
-def _out_of_bounds(parameter: Parameter, value: float) -> str:
-    """What is wrong with a value, or ""."""
-    inside = math.isfinite(value) and parameter.least <= value <= parameter.most
-    if parameter.beyond and value <= parameter.least:
-        return f"the {parameter.meaning} {value:g} must be greater than {parameter.least:g}."
-    if parameter.whole and not (inside and value == int(value)):
-        bounds = f"from {parameter.least:g} to {parameter.most:g}"
-        return f"a window of {value:g} sessions is not a whole number {bounds}."
-    if not inside:
-        return f"{parameter.name}={value:g} is not between {parameter.least:g} and {parameter.most:g}."
-    return ""

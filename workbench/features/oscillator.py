@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from workbench.features.feature import Definition, window
+from workbench.features.feature import Definition
 from workbench.features.library import Call, Library
+from workbench.features.parameter import window
 from workbench.features.windows import Reduced, Windows
 
 Floats = npt.NDArray[np.float64]

@@ -69,7 +69,7 @@ def named(name: str, inner: str | None, *, said: str) -> Feature:
     definition = _REGISTERED[name]
     if inner is None or not inner.strip():
         return definition.of(said=said)
-    given = [_number(part) for part in inner.split(",")]
+    given = [number_of(part) for part in inner.split(",")]
     if any(value is None for value in given):
         raise ParameterError(
             f"{said!r}: {name} takes {len(definition.parameters) or 'no'} numbers.",
@@ -78,11 +78,14 @@ def named(name: str, inner: str | None, *, said: str) -> Feature:
     return definition.of(*(value for value in given if value is not None), said=said)
 
 
-def _number(part: str) -> float | None:
+def number_of(part: str | float) -> float | None:
+    """A number of a feature's text; None where it is none. Raises ParameterError where it is not finite."""
     try:
         value = float(part)
     except ValueError:
         return None
     if not math.isfinite(value):
-        raise ParameterError(f"{part.strip()!r} is not a finite number.", remedy="write e.g. 30.")
+        raise ParameterError(
+            f"{part.strip() if isinstance(part, str) else part!r} is not a finite number.", remedy="write e.g. 30."
+        )
     return value

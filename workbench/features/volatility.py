@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from workbench.features.change import returns_of
 from workbench.features.decayed import DecayedVolatility
-from workbench.features.feature import Definition, Parameter, window
+from workbench.features.feature import Definition
 from workbench.features.library import Call, Library
 from workbench.features.oscillator import WILDER
+from workbench.features.parameter import Parameter, window
 from workbench.features.windows import Reduced, Windows
 
 Floats = npt.NDArray[np.float64]

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.features.change import returns_of
-from workbench.features.feature import Definition, window
+from workbench.features.feature import Definition
+from workbench.features.parameter import window
 from workbench.features.windows import Reduced, Windows
 
 Floats = npt.NDArray[np.float64]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from workbench.data.access import Access
+from workbench.data.sources import about
 from workbench.data.sources.alpaca import LOCAL, AlpacaSource
+from workbench.errors import DataError
 from workbench.exchange import embedded
 from workbench.orchestration.hosting import exchange_folder
 
@@ -20,10 +22,23 @@ if TYPE_CHECKING:
 
 
 class LocalAlpaca(AlpacaSource):
-    """What `AlpacaSource` is, with a name of its own: what it says must never lie beside what Alpaca said."""
+    """What `AlpacaSource` is, with a name of its own: what it says must never lie beside what Alpaca said.
+
+    Attributes:
+        as_of: the UTC moment at which its market stands; nothing later is known to it.
+    """
 
     name = "exchange"
     synthetic = True
+
+    def __init__(self, gateway: Gateway, access: Access, *, as_of: pd.Timestamp, seed: int) -> None:
+        # Before all else: its rows carry the name, too.
+        self.name, self.as_of = f"{LocalAlpaca.name}-{seed}", as_of
+        super().__init__(gateway, access, vendor=LOCAL, clock=as_of.to_pydatetime)
+        self.label = f"SYNTHETIC · seed {seed} · local exchange, as Alpaca"
+
+    def __repr__(self) -> str:
+        return f"LocalAlpaca({self.name!r}, as_of={self.as_of.isoformat()}, at={self._at!r})"
 
 
 def open_local(
@@ -31,23 +46,31 @@ def open_local(
 ) -> LocalAlpaca:
     """A source that asks the local exchange, whose market stands at `as_of`; it is started where none runs.
 
+    The exchange of the settings is asked where it serves this very market, and one in the workspace where it does not.
+
     Args:
         gateway: the way to it: limits, retries, cache and health are those of any vendor.
-        as_of: UTC moment; nothing later is known there.
+        as_of: a moment with a timezone; nothing later is known there.
         seed: of the synthetic market it serves.
 
     Raises:
-        ExchangeUnavailable: it could not be started.
+        DataError: `as_of` has no timezone, or the exchange's clock stands elsewhere; nothing was asked.
+        ExchangeUnavailable: it could not be started, or the one of the settings does not answer.
     """
-    at = as_of.to_pydatetime()
+    if as_of.tzinfo is None:
+        raise DataError(f"as_of={as_of} has no timezone; nothing was opened.", remedy="pass a UTC Timestamp.")
+    moment = as_of.tz_convert("UTC").floor("us")
+    at = moment.to_pydatetime()
     url = settings.exchange_url
-    if not url:
+    if not url or embedded.health(url)["label"] != about("synthetic", seed=seed).label:
         folder = exchange_folder(workspace.home)
         url = embedded.ensure(folder, source="synthetic", seed=seed, exit_with_parent=True).url
-    name = f"facts-{as_of:%Y%m%d%H%M}"
-    keys = embedded.open_account(url, name=name, cash=1.0, at=at)
+    # An account that exists comes back with the clock it has: each moment has one of its own, and it is looked at.
+    keys = embedded.open_account(url, name=f"facts-{at:%Y%m%dT%H%M%S.%f}", cash=1.0, at=at)
+    if keys.clock != at:
+        raise DataError(
+            f"the clock of account {keys.name!r} at {url} stands at {keys.clock}, not at {at}; nothing was asked.",
+            remedy="somebody has moved it; ask as of another moment.",
+        )
     access = Access(key=SecretStr(keys.key_id), secret=SecretStr(keys.secret_key), url=url)
-    opened = LocalAlpaca(gateway, access, vendor=LOCAL, clock=lambda: at)
-    opened.name = f"{LocalAlpaca.name}-{seed}"
-    opened.label = f"SYNTHETIC · seed {seed} · local exchange, as Alpaca"
-    return opened
+    return LocalAlpaca(gateway, access, as_of=moment, seed=seed)

@@ -24,7 +24,11 @@ def following(title: str, listener: Callable[[Progress], None] | None = None) ->
     if listener is not None:
         yield listener
     elif live_bar.in_notebook():
-        yield _InNotebook(title)
+        shown = _InNotebook(title)
+        try:
+            yield shown
+        finally:
+            shown.end()
     elif sys.stderr.isatty():
         with _on_terminal(title) as told:
             yield told
@@ -38,20 +42,29 @@ class _InNotebook:
     def __init__(self, title: str) -> None:
         self._title = title
         self._shown: Any = None
-        self._drawn = 0.0
+        self._drawn = -EVERY_S
+        self._newest: Progress | None = None
+        self._whole = False
 
     def __call__(self, progress: Progress) -> None:
-        last = progress.done == progress.total
-        if not last and time.monotonic() - self._drawn < EVERY_S:
-            return
+        self._newest, self._whole = progress, progress.done == progress.total
+        if self._whole or time.monotonic() - self._drawn >= EVERY_S:
+            self._draw(progress, "done" if self._whole else "under way")
+
+    def end(self) -> None:
+        """Say that it was stopped, and where, when it did not come to its end."""
+        if self._newest is not None and not self._whole:
+            self._draw(self._newest, "stopped")
+
+    def _draw(self, progress: Progress, state: str) -> None:
         from IPython.display import display
 
         share = progress.done / progress.total
         said = f"{progress.done:,} of {progress.total:,} parts · {progress.new_rows:,} new rows · {progress.note}"
         bundle = {
             "text/html": f"<div>{html.escape(self._title)} <progress value='{share:.4f}' max='1'></progress> "
-            f"{html.escape(said)}</div>",
-            "text/plain": f"{self._title} — {'done' if last else 'under way'}",
+            f"{html.escape(said)}{' · stopped' if state == 'stopped' else ''}</div>",
+            "text/plain": f"{self._title} — {state}",
         }
         if self._shown is None:
             self._shown = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
@@ -67,11 +80,11 @@ def _on_terminal(title: str) -> Iterator[Callable[[Progress], None]]:
     from rich.progress import Progress as Bars
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names are shown as they are, brackets too
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[said]}", markup=False),
     )
     with Bars(*columns, console=Console(stderr=True)) as bars:
         task = bars.add_task(title, total=None, said="")

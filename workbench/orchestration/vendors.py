@@ -9,7 +9,8 @@ import pandas as pd
 
 from workbench.data.access import Access
 from workbench.data.raw import SUFFIX
-from workbench.data.sources import SOURCES, lacking, open_source
+from workbench.data.sources import NAMES, SOURCES, lacking, open_source
+from workbench.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
 
 
 def accesses(settings: Settings) -> dict[str, Access]:
-    """What the settings say of each vendor, by the name of its source."""
+    """What the settings say of each vendor, by the name of its source.
+
+    Raises:
+        SettingsError: `vendor_urls` names something that has no address; it would never be asked there.
+    """
+    vendors = {name.removesuffix(SUFFIX) for name, one in SOURCES.items() if one.place and name not in NAMES}
+    strange = sorted(set(settings.vendor_urls) - vendors)
+    if strange:
+        raise SettingsError(
+            f"vendor_urls names {', '.join(map(repr, strange))}, which is no vendor; nobody was asked.",
+            remedy=f"WORKBENCH_VENDOR_URLS can name {', '.join(sorted(vendors))}.",
+        )
     keys: dict[str, dict[str, Any]] = {
         "alpaca": {"key": settings.alpaca_key_id, "secret": settings.alpaca_secret_key, "feed": settings.alpaca_feed},
         "massive": {"key": settings.massive_key, "feed": settings.massive_plan},

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 
 from workbench.errors import StoreError
@@ -249,14 +250,17 @@ def filtered(table: pa.Table, wanted: Wanted) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    symbol, session = table.column("symbol"), table.column("session")
-    mask = pc.is_in(symbol, value_set=pa.array(wanted.symbols, type=symbol.type))
-    mask = pc.and_(mask, pc.greater_equal(session, _scalar(wanted.start, session.type)))
-    mask = pc.and_(mask, pc.less_equal(session, _scalar(wanted.end, session.type)))
+    symbol = table.column("symbol")
+    if len(wanted.symbols) == 1:
+        ours = pc.equal(symbol, pa.scalar(wanted.symbols[0], type=symbol.type))
+    else:
+        ours = pc.is_in(symbol, value_set=pa.array(wanted.symbols, type=symbol.type))
+    # The moments through numpy: on a few thousand rows its calls cost a tenth of Arrow's.
+    session = table.column("session").to_numpy()
+    mask = ours.to_numpy() & (session >= _moment(wanted.start)) & (session <= _moment(wanted.end))
     if wanted.as_of is not None:
-        learned = table.column("learned")
-        mask = pc.and_(mask, pc.less_equal(learned, _scalar(wanted.as_of, learned.type)))
-    return table.filter(mask)
+        mask &= table.column("learned").to_numpy() <= _moment(wanted.as_of)
+    return table.filter(pa.array(mask))
 
 
 def _few(table: pa.Table, wanted: Wanted) -> pa.Table:
@@ -268,7 +272,5 @@ def _present(schema: pa.Schema, wanted: Wanted) -> list[str]:
     return [name for name in schema.names if wanted.columns is None or name in wanted.columns]
 
 
-def _scalar(moment: pd.Timestamp, kind: Any) -> Any:
-    import pyarrow as pa
-
-    return pa.scalar(micro(moment), type=pa.timestamp("us", tz=kind.tz))
+def _moment(moment: pd.Timestamp) -> np.datetime64:
+    return np.datetime64(micro(moment), "us")

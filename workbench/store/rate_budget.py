@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.errors import ParameterError
+from workbench.store.insert import insert_of
 from workbench.store.tables.risk import RateBudgetRow
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _locked(session: Session, account: str, at: dt.datetime) -> RateBudgetRow:
     row = session.scalars(_ROW, {"account": account}).one_or_none()
     if row is None:
         # Two processes may meet an absent row: the second waits for the first one's commit, and then finds it.
-        insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        insert = insert_of(session.get_bind())
         fresh = {"account": account, "used": [], "updated_at": at}
         session.execute(insert(RateBudgetRow).values(fresh).on_conflict_do_nothing())
         row = session.scalars(_ROW, {"account": account}).one()

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.errors import ParameterError
+from workbench.store.insert import insert_of
 from workbench.store.tables.connector import ConnectorRow
 
 SLACK: Final = 0.2  # seconds between the return of a token and the end of its window
@@ -110,7 +110,7 @@ def locked(connection: Connection, vendor: str) -> Standing:
     found = connection.execute(_ROW, {"of": vendor}).one_or_none()
     if found is None:
         # Two processes may meet an absent row: the second waits for the first one's commit, and then finds it.
-        insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        insert = insert_of(connection)
         connection.execute(insert(ConnectorRow).values(vendor=vendor, **_EMPTY).on_conflict_do_nothing())
         found = connection.execute(_ROW, {"of": vendor}).one()
     return Standing(*found)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from workbench.errors import NoData, ParameterError
-from workbench.features.feature import Feature
-from workbench.features.registry import named, registered
+from workbench.errors import ParameterError
+from workbench.features.feature import Feature, columns_of
+from workbench.features.registry import named, number_of, registered
 from workbench.market.bars import FIELDS
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Term:
         Raises:
             ParameterError: the text is none of the three, or an argument is out of bounds; names the nearest word.
         """
-        number = _number(text)
+        number = number_of(text)
         if number is not None:
             return cls("number", (number,))
         match = _TERM.fullmatch(str(text).strip().lower())
@@ -88,17 +87,7 @@ class Term:
             return self.feature.values(bars, symbol)
         if self.name == "number":
             return pd.Series(self.arguments[0], index=bars.sessions, dtype=float)
-        columns: dict[str, pd.Series] = {}
-        never_traded = bool(bars.close[symbol].isna().all())
-        for field in self.fields:
-            frame = getattr(bars, field)
-            if frame is None or (bool(frame[symbol].isna().all()) and not never_traded):
-                raise NoData(
-                    f"{self} needs the {field} of {symbol}, which these bars do not have"
-                    f"{' (close-only data)' if bars.close_only else ''}; nothing was computed.",
-                    remedy="use indicators of the close (rsi, macd, sma, ema, bb_…) or a source with full bars.",
-                )
-            columns[field] = frame[symbol]
+        columns = columns_of(bars, symbol, self.fields, name=str(self))
         known: pd.Series = pd.DataFrame(columns).dropna()[self.name]
         return known.astype(float).rename(None)
 
@@ -106,13 +95,3 @@ class Term:
         if self.name == "number":
             return f"{self.arguments[0]:g}"
         return self.name + (f"({', '.join(f'{value:g}' for value in self.arguments)})" if self.arguments else "")
-
-
-def _number(text: str | float) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    if not math.isfinite(value):
-        raise ParameterError(f"{text!r} is not a finite number.", remedy="write e.g. 30.")
-    return value

@@ -289,7 +289,8 @@ def test_a_synthetic_market_is_fused_by_itself_and_says_so(workspace):
     [
         ({"symbol": ["AAPL", "MSFT"]}, ParameterError, "one symbol"),
         ({"symbol": ""}, ParameterError, "not a symbol"),
-        ({"as_of": "soon"}, ParameterError, "no moment"),
+        ({"as_of": "soon"}, ParameterError, "neither a date nor a moment"),
+        ({"as_of": "2015-06-28"}, ParameterError, "not a session"),
         ({"as_of": "2015-06-30T10:00"}, ParameterError, "timezone"),
         ({"as_of": None}, ParameterError, "empty"),
         ({"sources": "reuters"}, DataError, "not a source"),
@@ -299,3 +300,31 @@ def test_what_cannot_be_fused_is_refused(workspace, asked, error, said):
     with pytest.raises(error, match=said):
         fuse(**{"symbol": "AAPL", "as_of": AS_OF, **asked}, workspace=workspace)
     assert stored(workspace) == []
+
+
+def test_what_all_symbols_share_is_read_again_when_the_store_has_more(workspace):
+    """One Fusion for many symbols of one moment: it must see what another process appends in between."""
+    put(workspace, "macro", "fred", [row("2015-06-26", symbol="DGS10", value=2.31)])
+    fusion = Fusion(workspace)
+    assert fusion.of("AAPL", AS_OF).best("macro", "DGS10").says == {"value": 2.31}
+    put(workspace, "macro", "fred", [row("2015-06-29", symbol="DGS10", value=2.33)])
+    again = fusion.of("MSFT", AS_OF)
+    assert again.best("macro", "DGS10").says == {"value": 2.33}
+    assert again.text == Fusion(workspace).of("MSFT", AS_OF).text
+
+
+def test_a_source_of_ones_own_is_fused_as_an_object(workspace):
+    class Survey:
+        name, label, synthetic = "survey", "Survey", False
+
+        def macro(self, symbols, *, start, end):
+            raise AssertionError("fusing asks nobody")
+
+    put(workspace, "macro", "survey", [row("2015-06-29", symbol="ORDERS", value=51.0)])
+    record = fuse("AAPL", AS_OF, workspace=workspace, sources=["bundled", Survey()])
+    assert {fact.source for fact in record.facts} == set()  # ORDERS was not asked for
+    record = Fusion(workspace, sources=[Survey()], series=["ORDERS"]).of("AAPL", AS_OF)
+    assert record.best("macro", "ORDERS").says == {"value": 51.0}
+    Survey.synthetic = True
+    with pytest.raises(ParameterError, match="mixes an invented market"):
+        Fusion(workspace, sources=["bundled", Survey()])

@@ -63,10 +63,17 @@ def test_the_message_shows_the_first_bytes_and_no_more():
 
 
 @pytest.mark.parametrize(
-    "body", [b"null", b"[]", b'{"a": 1e3, "b": "1e999"}', b'\xef\xbb\xbf{"a": 1}', b'{"id": "x1e999y"}']
+    ("body", "value"),
+    [
+        (b"null", None),
+        (b"[]", []),
+        (b'{"a": 1e3, "b": "1e999"}', {"a": 1000.0, "b": "1e999"}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"id": "x1e999y"}', {"id": "x1e999y"}),
+    ],
 )
-def test_what_is_json_is_read(body):
-    answer(body).json()
+def test_what_is_json_is_read(body, value):
+    assert answer(body).json() == value
 
 
 @given(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import SecretStr
 
-from tests.contracts.http_contract import Clock, Wire
+from tests.contracts.http_contract import Wire
 from tests.vendors import alpaca
 from tests.vendors.server import Reply, Vendor
 from workbench import sessions
@@ -51,11 +51,6 @@ def vendor():
     with Vendor() as opened:
         alpaca.routes(opened)
         yield opened
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

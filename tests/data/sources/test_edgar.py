@@ -6,7 +6,6 @@ import math
 import pandas as pd
 import pytest
 
-from tests.contracts.http_contract import Clock
 from tests.vendors import edgar
 from tests.vendors.server import Reply, Vendor
 from workbench.data.access import Access
@@ -32,14 +31,8 @@ def vendor():
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def source(vendor, clock):
-    with Gateway(clock=clock, sleep=clock.sleep) as gateway:
-        yield EdgarSource(gateway, Access(contact=CONTACT, url=vendor.url))
+def source(vendor, gateway):
+    return EdgarSource(gateway, Access(contact=CONTACT, url=vendor.url))
 
 
 def filed(vendor, *rows, number=edgar.QORT):

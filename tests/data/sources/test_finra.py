@@ -6,12 +6,10 @@ from email.utils import format_datetime
 import pandas as pd
 import pytest
 
-from tests.contracts.http_contract import Clock
 from tests.vendors import finra
 from tests.vendors.finra import position
 from tests.vendors.server import HTML, Reply, Vendor
 from workbench.data.access import Access
-from workbench.data.gateway import Gateway
 from workbench.data.sources.finra import FinraSource, published
 from workbench.errors import BadData, SourceRefused
 
@@ -31,14 +29,8 @@ def vendor():
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def source(vendor, clock):
-    with Gateway(clock=clock, sleep=clock.sleep) as gateway:
-        yield FinraSource(gateway, Access(url=vendor.url))
+def source(vendor, gateway):
+    return FinraSource(gateway, Access(url=vendor.url))
 
 
 def said(rows):

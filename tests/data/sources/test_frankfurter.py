@@ -5,11 +5,9 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-from tests.contracts.http_contract import Clock
 from tests.vendors import frankfurter
 from tests.vendors.server import Reply, Vendor
 from workbench.data.access import Access
-from workbench.data.gateway import Gateway
 from workbench.data.sources.frankfurter import FrankfurterSource
 from workbench.errors import BadData, DataError, SourceRefused
 
@@ -24,14 +22,8 @@ def vendor():
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def source(vendor, clock):
-    with Gateway(clock=clock, sleep=clock.sleep) as gateway:
-        yield FrankfurterSource(gateway, Access(url=vendor.url))
+def source(vendor, gateway):
+    return FrankfurterSource(gateway, Access(url=vendor.url))
 
 
 def test_the_rates_are_the_pinned_institutions_own_and_the_question_has_no_unknown_name(source, vendor):

@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from tests.contracts.http_contract import Clock
 from tests.vendors import fred
 from tests.vendors.server import Vendor
 from workbench.data.access import Access
-from workbench.data.gateway import Gateway
 from workbench.data.sources.fred import FredSource, _vintages
 from workbench.errors import BadData, DataError, SourceRefused
 
@@ -31,14 +29,8 @@ def vendor():
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def source(vendor, clock):
-    with Gateway(clock=clock, sleep=clock.sleep) as gateway:
-        yield FredSource(gateway, Access(key=SecretStr(KEY), url=vendor.url))
+def source(vendor, gateway):
+    return FredSource(gateway, Access(key=SecretStr(KEY), url=vendor.url))
 
 
 def said(rows):

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from pydantic import SecretStr
 
-from tests.contracts.http_contract import Clock, Wire
 from tests.vendors import massive
 from tests.vendors.server import Reply, Vendor
 from workbench import sessions
@@ -28,19 +27,11 @@ def vendor():
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def opened(vendor, clock):
+def opened(vendor, gateway, clock):
     """Makes a source of a plan."""
-    wire = Wire()
-    with Gateway(clock=clock, sleep=clock.sleep, transport=wire) as gateway:
-        yield lambda plan="advanced", **more: MassiveSource(
-            gateway, Access(key=SecretStr("HIDDEN"), url=vendor.url, feed=plan), clock=clock, **more
-        )
-    wire.end()
+    return lambda plan="advanced", **more: MassiveSource(
+        gateway, Access(key=SecretStr("HIDDEN"), url=vendor.url, feed=plan), clock=clock, **more
+    )
 
 
 def test_the_key_is_in_the_header_of_every_page_and_in_no_address(opened, vendor):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from pydantic import SecretStr
 
-from tests.contracts.http_contract import Clock, Wire
+from tests.contracts.http_contract import Wire
 from tests.vendors import finnhub, newsapi
 from tests.vendors.server import Reply, Vendor
 from workbench.data.access import Access
@@ -23,19 +23,6 @@ WEEK = {"start": pd.Timestamp("2024-03-04"), "end": pd.Timestamp("2024-03-08")}
 def vendor():
     with Vendor() as opened:
         yield opened
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def gateway(clock):
-    wire = Wire()
-    with Gateway(clock=clock, sleep=clock.sleep, transport=wire) as opened:
-        yield opened
-    wire.end()
 
 
 @pytest.fixture

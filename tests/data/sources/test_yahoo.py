@@ -5,12 +5,10 @@ import copy
 import pandas as pd
 import pytest
 
-from tests.contracts.http_contract import Clock, Wire
 from tests.vendors import prices, yahoo
 from tests.vendors.server import Reply, Vendor
 from workbench import sessions
 from workbench.data.access import Access
-from workbench.data.gateway import Gateway
 from workbench.data.sources.yahoo import YahooSource
 from workbench.errors import BadData, DataError, ParameterError, SourceRefused, SourceUnavailable
 
@@ -26,17 +24,9 @@ def vendor():
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def opened(vendor, clock):
+def opened(vendor, gateway, clock):
     """Makes a source."""
-    wire = Wire()
-    with Gateway(clock=clock, sleep=clock.sleep, transport=wire) as gateway:
-        yield lambda **more: YahooSource(gateway, Access(url=vendor.url), clock=clock, **more)
-    wire.end()
+    return lambda **more: YahooSource(gateway, Access(url=vendor.url), clock=clock, **more)
 
 
 @pytest.fixture

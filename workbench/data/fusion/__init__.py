@@ -2,7 +2,8 @@
 
 1. `rules` says which kinds of facts are looked for, how far back, and how fast they age.
 2. `gather` reads them from the store, one question per dataset, and nothing that was learned later.
-3. `fuse` weighs sources against each other, tells where they disagree and what is missing, and stores the `record`.
+3. `weighing` weighs sources against each other, and tells where they disagree.
+4. `fuse` adds what is missing of what was `expected`, and stores the `record`.
 """
 
 from __future__ import annotations

@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from workbench import sessions
-from workbench.data.fusion.known import Known, known
+from workbench.data.fusion.known import Known, Shared, known
 from workbench.data.fusion.place import Place
-from workbench.data.fusion.record import Value, significant
+from workbench.data.fusion.record import Value
 from workbench.data.fusion.rules import CHAIN, COMPARED, FROZEN, HEADLINE, RAW, TAGS, Subject
 from workbench.data.sentiment.tallies import HALF_LIFE, Told
+from workbench.data.significant import significant
 
 if TYPE_CHECKING:
     from workbench.data.fusion.quarantined import Held
     from workbench.store.vintages import Vintages
 
-_LOCAL_READERS: Final = 2
-_REMOTE_READERS: Final = 16
+_READERS: Final = 16
 _TAGS: Final = frozenset(TAGS)
 
 
@@ -70,23 +70,32 @@ class Said:
 
 
 def gather(
-    vintages: Vintages, places: Sequence[Place], subjects: Mapping[Subject, tuple[str, ...]], as_of: pd.Timestamp
+    vintages: Vintages,
+    places: Sequence[Place],
+    subjects: Mapping[Subject, tuple[str, ...]],
+    as_of: pd.Timestamp,
+    shared: Shared,
 ) -> list[Said]:
-    """What all of them say, in the order of the places; several datasets are read at a time."""
-    local = "://" not in vintages.url or vintages.url.startswith("file:")
-    readers = _LOCAL_READERS if local else _REMOTE_READERS
+    """What all of them say, in the order of the places; of a store elsewhere several datasets are read at a time.
 
-    def read(first: int) -> list[list[Said]]:
-        return [_read(vintages, place, subjects[place.rule.subject], as_of) for place in places[first::readers]]
+    From a folder one thread reads as fast as two: between the reads they would wait for each other.
+    """
 
-    with ThreadPoolExecutor(readers) as pool:
-        shares = list(pool.map(read, range(readers)))
-    return [said for at in range(len(places)) for said in shares[at % readers][at // readers]]
+    def read(place: Place) -> list[Said]:
+        return _read(vintages, place, subjects[place.rule.subject], as_of, shared)
+
+    if "://" not in vintages.url or vintages.url.startswith("file:"):
+        return [said for place in places for said in read(place)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        return [said for of_place in pool.map(read, places) for said in of_place]
 
 
-def _read(vintages: Vintages, place: Place, subjects: tuple[str, ...], as_of: pd.Timestamp) -> list[Said]:
+def _read(
+    vintages: Vintages, place: Place, subjects: tuple[str, ...], as_of: pd.Timestamp, shared: Shared
+) -> list[Said]:
     """What a source says of these subjects: one entry for each of which something was known."""
-    return [said for part in known(vintages, place, subjects, as_of) for said in _says(place, part, as_of)]
+    read = known if place.rule.subject == "symbol" else shared.known
+    return [said for part in read(vintages, place, subjects, as_of) for said in _says(place, part, as_of)]
 
 
 def _says(place: Place, part: Known, as_of: pd.Timestamp) -> Iterator[Said]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _NAMES: Final = ("symbol", "session", "time", "key")
 _DAY: Final = 86_400_000_000  # microseconds
+_MOMENTS: Final = 64  # answers kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,28 @@ class Known:
         if name == "mid":
             return [(bid + ask) / 2.0 for bid, ask in zip(self.numbers("bid"), self.numbers("ask"), strict=True)]
         return [math.nan if value is None else float(value) for value in self.column(name)]
+
+
+class Shared:
+    """What was in force of the subjects that all symbols share (series, pairs): read once per moment, not per symbol.
+
+    It is used again only while the parts of the dataset are the same; a part never changes.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, tuple[str, ...], pd.Timestamp], tuple[tuple[str, ...], tuple[Known, ...]]] = {}
+
+    def known(
+        self, vintages: Vintages, place: Place, subjects: tuple[str, ...], as_of: pd.Timestamp
+    ) -> tuple[Known, ...]:
+        """As `known`."""
+        parts, asked = tuple(vintages.files(place.dataset)), (place.dataset, subjects, as_of)
+        held = self._kept.get(asked)
+        if held is None or held[0] != parts:
+            if len(self._kept) >= _MOMENTS:
+                self._kept.clear()
+            held = self._kept[asked] = parts, tuple(known(vintages, place, subjects, as_of))
+        return held[1]
 
 
 def known(vintages: Vintages, place: Place, subjects: tuple[str, ...], as_of: pd.Timestamp) -> Iterator[Known]:

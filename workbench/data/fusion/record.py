@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from workbench.store.workspace import Workspace
 
 SCHEMA: Final = 1
-DIGITS: Final = 6  # significant digits: far above the last bits in which two machines may differ
 Value = float | str
 
 
@@ -217,11 +216,6 @@ def read_record(name: str, *, workspace: Workspace) -> EvidenceRecord:
     if body is None:
         raise NoData(f"no evidence record is named {name!r}.", remedy="fuse(symbol, as_of, workspace=…) makes one.")
     return EvidenceRecord.from_body(body)
-
-
-def significant(value: float) -> float:
-    """`value` rounded to `DIGITS` significant digits, never −0.0."""
-    return float(f"{value:.{DIGITS}g}") + 0.0
 
 
 def _plain(line: Fact | Missing | Disagreement) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.data.gateway.latency import class_of
 from workbench.store import vendor_budget
+from workbench.store.insert import insert_of
 from workbench.store.tables.connector import ConnectorCountRow, ConnectorMinuteRow
 
 EVERY: Final = 5.0  # seconds between two writes
@@ -144,7 +144,7 @@ def _write(
     minutes: Mapping[tuple[str, dt.datetime], _Minute],
     newest: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = insert_of(connection)
     # The vendors' rows are locked first, always in this order: two processes that write at once take turns.
     for vendor in sorted({vendor for vendor, _ in (*counts, *minutes)}):
         vendor_budget.locked(connection, vendor)

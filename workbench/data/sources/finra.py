@@ -35,6 +35,7 @@ from workbench import sessions
 from workbench.data import learned
 from workbench.data.gateway import Limit, Vendor
 from workbench.data.kinds import kind_of
+from workbench.data.portions import portions
 from workbench.data.source import symbols_of
 from workbench.errors import BadData, SourceRefused
 
@@ -140,8 +141,7 @@ class FinraSource:
 
     def _pages(self, spelled: Mapping[str, str], start: pd.Timestamp, end: pd.Timestamp) -> Iterator[Answer]:
         """Page after page of positions, as long as there are any."""
-        names = sorted(spelled)
-        for begin in range(0, len(names), _SYMBOLS):
+        for names in portions(sorted(spelled), _SYMBOLS):
             offset, total = 0, 1
             while offset < total:
                 if offset >= _OFFSETS:
@@ -151,7 +151,7 @@ class FinraSource:
                         {"fieldName": "settlementDate", "fieldValue": f"{start:%Y-%m-%d}", "compareType": "GTE"},
                         {"fieldName": "settlementDate", "fieldValue": f"{end:%Y-%m-%d}", "compareType": "LTE"},
                     ],
-                    "domainFilters": [{"fieldName": "symbolCode", "values": names[begin : begin + _SYMBOLS]}],
+                    "domainFilters": [{"fieldName": "symbolCode", "values": list(names)}],
                     "limit": _PAGE,
                     "offset": offset,
                 }

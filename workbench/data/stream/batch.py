@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.data.stream.events import BY_CODE, DAILY_BAR, FILLED, LATE, TRADE, Channel, venue_text
+from workbench.data.stream.moments import moments
 from workbench.data.stream.symbol_table import SymbolTable
 
 _MINUTE_NS: Final = 60_000_000_000
@@ -95,7 +96,7 @@ class Batch:
     @property
     def time(self) -> pd.DatetimeIndex:
         """When the vendor says each was; of a bar its first moment (UTC, ns)."""
-        return _moments(self.rows["time"])
+        return moments(self.rows["time"])
 
     @property
     def happened(self) -> pd.DatetimeIndex:
@@ -106,13 +107,13 @@ class Batch:
         """
         time, learned = self.rows["time"], self.rows["learned"]
         if self.channel.code == DAILY_BAR:
-            return _moments(np.minimum(time + _DAY_NS, learned))
-        return _moments(time if self.channel.columns[0] != "open" else time + _MINUTE_NS)
+            return moments(np.minimum(time + _DAY_NS, learned))
+        return moments(time if self.channel.columns[0] != "open" else time + _MINUTE_NS)
 
     @property
     def learned(self) -> pd.DatetimeIndex:
         """When each reached this machine (UTC); never before it happened, whatever the machine's clock says."""
-        return _moments(np.maximum(self.rows["learned"], self.happened.asi8))
+        return moments(np.maximum(self.rows["learned"], self.happened.asi8))
 
     @property
     def late(self) -> np.ndarray:
@@ -143,7 +144,3 @@ def batches_of(rows: np.ndarray, symbols: SymbolTable) -> list[Batch]:
         Batch(BY_CODE[int(code)], rows if len(codes) == 1 else rows[kinds == code], symbols)
         for code in codes[np.argsort(firsts)]
     ]
-
-
-def _moments(ns: np.ndarray) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(np.ascontiguousarray(ns).view("M8[ns]")).tz_localize("UTC")

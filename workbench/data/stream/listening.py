@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from workbench.data.access import Access
 from workbench.data.stream.address import Address
 from workbench.data.stream.buffer import Ring
+from workbench.data.stream.connection import open_socket, said
 from workbench.data.stream.counts import Counts
 from workbench.data.stream.decode import Decoder
 from workbench.data.stream.dialogue import (
@@ -21,7 +21,6 @@ from workbench.data.stream.dialogue import (
     CONNECTION_LIMIT,
     Dialogue,
     in_fragments,
-    not_upgraded,
 )
 from workbench.data.stream.gap import Gap
 from workbench.data.stream.pacing import Pacing
@@ -30,13 +29,6 @@ from workbench.errors import BadData, DataError, SourceRefused, SourceUnavailabl
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
-
-MOST_FRAME_BYTES: Final = 16 * 1024 * 1024
-_WAITING_FRAMES = 64  # in the library, between the wire and us
-_CLOSE_SECONDS = 1.0
-# The library writes whole messages at its debug level, and one of them holds the keys. This logger has no such level,
-# whatever anybody sets on the root, and nobody listens to it.
-_SILENT: Final = logging.Logger("websockets of a stream", logging.CRITICAL)  # noqa: LOG001
 
 
 class Listening:
@@ -131,31 +123,11 @@ class Listening:
             SourceRefused: hopeless.
             SourceUnavailable: no login; to be tried again.
         """
-        from websockets.asyncio.client import connect
-        from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+        from websockets.exceptions import ConnectionClosed
 
         self._dialogue, self._given_up, self._asked = Dialogue(), "", {}
         self._outstanding = {}
-        try:
-            async with asyncio.timeout(self._pacing.login):
-                socket = await connect(
-                    self._address.url,
-                    additional_headers={"Content-Type": "application/msgpack"},
-                    user_agent_header="workbench",
-                    proxy=None if self._address.is_local else True,
-                    compression=None,  # inflating costs more than the bytes
-                    max_size=MOST_FRAME_BYTES,
-                    max_queue=_WAITING_FRAMES,
-                    ping_interval=None,  # `_watch` does it, and counts frames as signs of life too
-                    close_timeout=_CLOSE_SECONDS,
-                    logger=_SILENT,
-                )
-        except InvalidStatus as error:
-            raise not_upgraded(error.response.status_code) from error
-        except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
-            raise SourceUnavailable(
-                f"no connection to {self._address.url}: {_said(error)}.", remedy="nothing: it is tried again."
-            ) from error
+        socket = await open_socket(self._address, within=self._pacing.login)
         watching: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(self._pacing.login):
@@ -172,9 +144,9 @@ class Listening:
         except ConnectionClosed as error:
             if watching is None:
                 raise SourceUnavailable(
-                    f"the connection was closed during the login: {_said(error)}.", remedy="nothing: it is tried again."
+                    f"the connection was closed during the login: {said(error)}.", remedy="nothing: it is tried again."
                 ) from error
-            return self._given_up or f"the connection broke: {_said(error)}"
+            return self._given_up or f"the connection broke: {said(error)}"
         finally:
             if watching is not None:
                 watching.cancel()
@@ -313,7 +285,3 @@ class Listening:
         self._outstanding = {}
         if self._answered is not None:
             self._answered.set()
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

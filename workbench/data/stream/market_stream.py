@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import pandas as pd
 
@@ -20,23 +20,15 @@ from workbench.data.stream.events import BY_CODE
 from workbench.data.stream.folding import Folding
 from workbench.data.stream.gap import NEW_YORK
 from workbench.data.stream.listening import Listening
+from workbench.data.stream.moments import midnights
 from workbench.data.stream.pacing import Pacing
+from workbench.data.stream.stage import ENDED, FAILED, LIVE, STOPPED, Stage
 from workbench.data.stream.state import TickState, Windows
 from workbench.data.stream.subscriptions import Subscription, Subscriptions, named
 from workbench.data.stream.warm_up import compile_kernels
 from workbench.errors import DataError, ParameterError, SourceRefused, SourceUnavailable
 from workbench.trace import get_logger
 
-NEW, CONNECTING, LIVE, RECONNECTING, STOPPED, FAILED = (
-    "new",
-    "connecting",
-    "live",
-    "reconnecting",
-    "stopped",
-    "failed",
-)
-_DAYS: Final = 7 + 400
-_ENDED: Final = frozenset({STOPPED, FAILED})
 Handler = Callable[[Any], object]
 
 
@@ -91,12 +83,10 @@ class MarketStream:
         self.address = address_of(url, feed)
         self.ring = Ring(capacity)
         self._decoder = Decoder()
-        midnights = _midnights(clock(), "UTC" if self.address.feed == "crypto" else NEW_YORK)
-        self.ticks = TickState(self._decoder.symbols, windows=windows, days=midnights if days is None else days)
+        usual = midnights(clock(), "UTC" if self.address.feed == "crypto" else NEW_YORK)
+        self.ticks = TickState(self._decoder.symbols, windows=windows, days=usual if days is None else days)
         self._subscriptions, self._counts = Subscriptions(), Counts()
-        self._state, self._reason, self._since = NEW, "", pd.Timestamp(clock(), tz="UTC")
-        self._moved = threading.Condition()
-        self._clock, self._log = clock, get_logger(__name__).bind(stream=self.address.url)
+        self._stage = Stage(clock, get_logger(__name__).bind(stream=self.address.url))
         self._folding = Folding(
             self.ring,
             self.ticks,
@@ -119,7 +109,7 @@ class MarketStream:
             pacing=pacing or Pacing(),
             clock=clock,
             rng=rng or random.Random(),
-            told=self._move,
+            told=self._stage.move,
         )
         self._threads: tuple[threading.Thread, ...] = ()
 
@@ -189,12 +179,10 @@ class MarketStream:
             SourceRefused: the server will not.
             SourceUnavailable: not within so many seconds; it is still tried.
         """
-        with self._moved:
-            self._moved.wait_for(lambda: self._state in {LIVE, *_ENDED}, seconds)
-            state, reason = self._state, self._reason
+        state, reason = self._stage.wait_live(seconds)
         if state == LIVE:
             return self
-        if state in _ENDED:
+        if state in ENDED:
             raise SourceRefused(f"the stream is {state}: {reason or 'somebody stopped it'}", remedy="see its reason.")
         raise SourceUnavailable(
             f"the stream is {state} after {seconds:g} s. {reason}".strip(), remedy="wait longer, or see `stats()`."
@@ -209,23 +197,23 @@ class MarketStream:
         self._listening.end()
         deadline = time.monotonic() + seconds
         if not self._threads:
-            self._move(STOPPED, "")
+            self._stage.move(STOPPED, "")
             return
         folding, listening = self._threads
         self._join(listening, deadline, again=self._listening.end)
         self._folding.end()
         self._join(folding, deadline)
-        self._move(STOPPED, "")
+        self._stage.move(STOPPED, "")
 
     @property
     def state(self) -> str:
         """`new`, `connecting`, `live`, `reconnecting`, `stopped` or `failed`."""
-        return self._state
+        return self._stage.state
 
     @property
     def reason(self) -> str:
         """Why it is in that state; empty where that needs no reason."""
-        return self._reason
+        return self._stage.reason
 
     # ---- what can be seen
 
@@ -235,9 +223,9 @@ class MarketStream:
         counts = self._counts
         row = {
             "feed": self.address.feed,
-            "state": self._state,
-            "reason": self._reason,
-            "since": self._since,
+            "state": self._stage.state,
+            "reason": self._stage.reason,
+            "since": self._stage.since,
             **asdict(counts),
             "reconnects": counts.reconnects,
             "events": int(tally["events"].sum()),
@@ -291,16 +279,8 @@ class MarketStream:
             self._fail(f"the listening failed: {type(error).__name__}: {error}")
 
     def _fail(self, reason: str) -> None:
-        self._move(FAILED, reason)
+        self._stage.move(FAILED, reason)
         self._listening.end()
-
-    def _move(self, state: str, reason: str) -> None:
-        with self._moved:
-            if self._state in _ENDED:  # the first end is the true one
-                return
-            self._state, self._reason, self._since = state, reason, pd.Timestamp(self._clock(), tz="UTC")
-            self._moved.notify_all()
-        self._log.info("the stream is " + state, reason=reason)
 
     def _join(self, thread: threading.Thread, deadline: float, again: Callable[[], None] | None = None) -> None:
         if thread is threading.current_thread():  # a handler stops its own stream
@@ -314,10 +294,3 @@ class MarketStream:
                     f"the thread {thread.name} did not end in time.",
                     remedy="a handler, or the source that fills gaps, has not returned; end it, then stop again.",
                 )
-
-
-def _midnights(now: int, zone: str) -> pd.DatetimeIndex:
-    """The first moments of the days around now, from a week ago on for more than a year."""
-    today = pd.Timestamp(now, tz="UTC").tz_convert(zone).normalize().tz_localize(None)
-    days = pd.date_range(today - pd.Timedelta(days=7), periods=_DAYS, freq="D")
-    return days.tz_localize(zone).tz_convert("UTC")

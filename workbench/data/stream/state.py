@@ -14,6 +14,7 @@ import pandas as pd
 from workbench.data.source import symbols_of
 from workbench.data.stream import fold
 from workbench.data.stream.events import BY_CODE, KINDS
+from workbench.data.stream.moments import moments
 from workbench.data.stream.seen import new_memory
 from workbench.data.stream.symbol_table import SymbolTable
 from workbench.errors import NoData, ParameterError
@@ -177,7 +178,7 @@ class TickState:
         sized = floats[:, fold.VOLUME] > 0
         bid, ask = floats[:, fold.BID], floats[:, fold.ASK]
         columns = {
-            "time": _moments(wholes[:, fold.NEWEST_TRADE]),
+            "time": moments(wholes[:, fold.NEWEST_TRADE]),
             "last": floats[:, fold.LAST],
             "size": floats[:, fold.LAST_SIZE],
             "ema": known(fold.EMA, windows.ema),
@@ -189,7 +190,7 @@ class TickState:
             "volume": np.where(traded & sized, floats[:, fold.VOLUME], np.nan),
             "vwap": np.where(sized, vwap, np.nan),
             "trades": wholes[:, fold.DAY_TRADES],
-            "quote_time": _moments(wholes[:, fold.NEWEST_QUOTE]),
+            "quote_time": moments(wholes[:, fold.NEWEST_QUOTE]),
             "bid": bid,
             "ask": ask,
             "bid_size": floats[:, fold.BID_SIZE],
@@ -198,7 +199,7 @@ class TickState:
             "spread": ask - bid,
             "spread_ema": known(fold.SPREAD_EMA, windows.spread, fold.SPREADS),
             "quotes": wholes[:, fold.QUOTES],
-            "bar_time": _moments(wholes[:, fold.NEWEST_BAR]),
+            "bar_time": moments(wholes[:, fold.NEWEST_BAR]),
             "bar_open": floats[:, fold.BAR_OPEN],
             "bar_high": floats[:, fold.BAR_HIGH],
             "bar_low": floats[:, fold.BAR_LOW],
@@ -232,8 +233,3 @@ def _met(wholes: np.ndarray) -> np.ndarray:
     """Of which symbols anything has come, be it only something that cannot be."""
     newest = wholes[:, [fold.NEWEST_TRADE, fold.NEWEST_QUOTE, fold.NEWEST_BAR, fold.NEWEST_DAY]]
     return np.asarray((newest != NEVER).any(axis=1) | (wholes[:, fold.BADS] > 0), dtype=bool)
-
-
-def _moments(ns: np.ndarray) -> pd.DatetimeIndex:
-    # NEVER is numpy's own number for "not a time".
-    return pd.DatetimeIndex(ns.copy().view("M8[ns]")).tz_localize("UTC")

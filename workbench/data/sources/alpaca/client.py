@@ -8,7 +8,7 @@ retries and the cache, and pages are followed by us.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -124,9 +124,3 @@ class AlpacaClient:
             if token is None:
                 return found
             asked["page_token"] = token
-
-
-def parts(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The symbols in portions of one request."""
-    for begin in range(0, len(symbols), SYMBOLS):
-        yield symbols[begin : begin + SYMBOLS]

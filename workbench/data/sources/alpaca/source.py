@@ -19,16 +19,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from workbench.data import reading, regular
 from workbench.data.kinds import kind_of
 from workbench.data.source import no_bars, symbols_of
-from workbench.data.sources.alpaca import actions, shapes
-from workbench.data.sources.alpaca.client import VENDOR, AlpacaClient, parts
+from workbench.data.sources.alpaca import shapes
+from workbench.data.sources.alpaca.client import VENDOR, AlpacaClient
+from workbench.data.sources.alpaca.questions import Questions
 from workbench.errors import BadData, ParameterError
 from workbench.store.schema import utc_now
 
@@ -40,7 +40,6 @@ FEEDS: Final = ("iex", "sip", "delayed_sip", "otc")
 _DELAY: Final = dt.timedelta(minutes=15)
 _NONE: Final = dt.timedelta(0)
 _ASKED: Final = {"1d": "1Day", "1h": "30Min", "5m": "5Min", "1m": "1Min"}
-_PAGE, _PAGE_OF_NEWS, _PAGE_OF_OPTIONS = 10_000, 50, 1_000
 _REVISED: Final = pd.Timedelta(days=2)
 _BEFORE, _AFTER = pd.Timedelta(days=30), pd.Timedelta(days=180)
 
@@ -84,7 +83,9 @@ class AlpacaSource:
         self._options_feed = options_feed or ("opra" if feed == "sip" else "indicative")
         self._delay = _DELAY if feed == "delayed_sip" else _NONE
         self._options_delay = _DELAY if self._options_feed == "indicative" else _NONE
-        self._client = AlpacaClient(gateway, access, vendor=vendor)
+        self._ask = Questions(
+            AlpacaClient(gateway, access, vendor=vendor), source=self.name, feed=feed, options_feed=self._options_feed
+        )
         self._at = access.url or "Alpaca"
         said = adjustment if adjustment != "all" else "fully adjusted"
         self.label = f"Alpaca · {feed} · {said} · options {self._options_feed}"
@@ -125,8 +126,8 @@ class AlpacaSource:
         regular.check_timeframe(timeframe)
         if since >= until:
             return no_bars(intraday=timeframe != "1d")
-        query = {"timeframe": _ASKED[timeframe], "adjustment": self.adjustment} | self._between(since, until)
-        rows = self._rows("bars", wanted, query, shapes.BARS, ttl=ttl)
+        more = {"timeframe": _ASKED[timeframe], "adjustment": self.adjustment}
+        rows = self._ask.rows("bars", wanted, since, until, shapes.BARS, more=more, ttl=ttl)
         return regular.bars(
             rows, wanted, timeframe=timeframe, until=until, since=since, delay=self._delay, of="Alpaca's bars"
         )
@@ -144,19 +145,19 @@ class AlpacaSource:
     def latest_quotes(self, symbols: str | Sequence[str]) -> pd.DataFrame:
         """The newest quote of each symbol that has one: rows of kind `quotes`. Raises as `bars`."""
         wanted = symbols_of(symbols)
-        rows = self._latest("quotes", wanted, shapes.QUOTES)
+        rows = self._ask.newest("quotes", wanted, shapes.QUOTES)
         return reading.in_order(kind_of("quotes"), shapes.quotes(rows, delay=self._delay, source=self.name), wanted)
 
     def latest_trades(self, symbols: str | Sequence[str]) -> pd.DataFrame:
         """The newest trade of each symbol that has one: rows of kind `trades`. Raises as `bars`."""
         wanted = symbols_of(symbols)
-        rows = self._latest("trades", wanted, shapes.TRADES)
+        rows = self._ask.newest("trades", wanted, shapes.TRADES)
         return reading.in_order(kind_of("trades"), shapes.trades(rows, delay=self._delay, source=self.name), wanted)
 
     def latest_bars(self, symbols: str | Sequence[str]) -> pd.DataFrame:
         """The newest finished bar of a minute of each symbol, as `bars` has it. Raises as `bars`."""
         wanted = symbols_of(symbols)
-        rows = self._latest("bars", wanted, shapes.BARS)
+        rows = self._ask.newest("bars", wanted, shapes.BARS)
         return regular.bars(
             rows, wanted, timeframe="1m", until=self._clock(), delay=self._delay, of="Alpaca's newest bars"
         )
@@ -168,7 +169,7 @@ class AlpacaSource:
             SourceRefused, SourceUnavailable: Alpaca said no, or did not answer.
             BadData: a trade has no price > 0 or no moment.
         """
-        rows = self._latest("trades", symbols_of(symbols), shapes.NEWEST)
+        rows = self._ask.newest("trades", symbols_of(symbols), shapes.NEWEST)
         bad = ~(rows["price"] > 0)
         if bad.any():
             raise BadData(f"the newest trade of {rows.loc[bad, 'symbol'].iloc[0]} has no price; none was passed on.")
@@ -186,14 +187,7 @@ class AlpacaSource:
             SourceRefused, SourceUnavailable, BadData: as `bars`.
         """
         wanted = symbols_of(symbols)
-        read = partial(shapes.one_each, columns=shapes.SNAPSHOTS, of="Alpaca's snapshots")
-        found = [
-            self._client.get(
-                "/stocks/snapshots", {"symbols": ",".join(part), "feed": self._feed}, read, kind="quotes", ttl=0.0
-            )
-            for part in parts(wanted)
-        ]
-        rows = pd.concat(found, ignore_index=True).set_index("symbol", drop=False)
+        rows = self._ask.snapshots(wanted).set_index("symbol", drop=False)
         return shapes.snapshots(rows.loc[[symbol for symbol in wanted if symbol in rows.index]])
 
     # --- news, actions, options
@@ -202,21 +196,7 @@ class AlpacaSource:
         """Articles that Alpaca's publishers tagged with a symbol, in their newest revision. Raises as `bars`."""
         wanted, (first, last) = symbols_of(symbols), regular.span(start, end)
         until = min((last + _REVISED).to_pydatetime(), self._clock())
-        query: dict[str, Any] = self._between(first.to_pydatetime(), until) | {"limit": _PAGE_OF_NEWS, "feed": None}
-        pages = [
-            page
-            for part in (parts(wanted) if first.to_pydatetime() < until else ())
-            for page in self._client.pages(
-                "/news",
-                query | {"symbols": ",".join(part), "include_content": "false"},
-                "news",
-                partial(shapes.news, wanted=set(part), source=self.name),
-                form=list,
-                kind="news",
-                version="v1beta1",
-            )
-        ] or [shapes.news([], (), source=self.name)]
-        rows = pd.concat(pages, ignore_index=True)
+        rows = self._ask.news(wanted, first.to_pydatetime(), until)
         return reading.in_order(kind_of("news"), _within(rows, start, end), wanted)
 
     def actions(self, symbols: str | Sequence[str], *, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
@@ -226,26 +206,8 @@ class AlpacaSource:
         it happens to: a takeover to the one that is taken over, a new name to the old one.
         """
         wanted = symbols_of(symbols)
-        query = {
-            "types": ",".join(actions.TYPES),
-            "start": f"{pd.Timestamp(start) - _BEFORE:%Y-%m-%d}",
-            "end": f"{pd.Timestamp(end) + _AFTER:%Y-%m-%d}",
-            "limit": 1_000,
-            "sort": "asc",
-        }
-        pages = [
-            page
-            for part in parts(wanted)
-            for page in self._client.pages(
-                "/corporate-actions",
-                query | {"symbols": ",".join(part)},
-                "corporate_actions",
-                partial(actions.read, now=self._clock(), source=self.name),
-                kind="actions",
-                version="v1",
-            )
-        ]
-        rows = pd.concat([page for page in pages if len(page)] or pages[:1], ignore_index=True)
+        first, last = pd.Timestamp(start) - _BEFORE, pd.Timestamp(end) + _AFTER
+        rows = self._ask.actions(wanted, first, last, clock=self._clock)
         return reading.in_order(kind_of("actions"), _within(rows, start, end), wanted)
 
     def options(self, symbols: str | Sequence[str]) -> pd.DataFrame:
@@ -254,7 +216,7 @@ class AlpacaSource:
         Alpaca says no open interest here (NaN). A contract that nobody quoted or traded has no row. Raises as `bars`.
         """
         wanted = symbols_of(symbols)
-        chains = [self._chain(f"/options/snapshots/{symbol}", {}, symbol) for symbol in wanted]
+        chains = [self._ask.chain(symbol, delay=self._options_delay) for symbol in wanted]
         rows = pd.concat(chains, ignore_index=True)
         # A symbol is a contract here, so that the order is by underlying as asked, then by contract.
         place = rows["underlying"].map({symbol: number for number, symbol in enumerate(wanted)})
@@ -263,26 +225,8 @@ class AlpacaSource:
     def option_snapshots(self, contracts: str | Sequence[str]) -> pd.DataFrame:
         """The same for single contracts by their OCC symbols; `underlying` is the root of the symbol."""
         wanted = symbols_of(contracts)
-        found = [self._chain("/options/snapshots", {"symbols": ",".join(part)}, None) for part in parts(wanted)]
-        return reading.in_order(kind_of("options"), pd.concat(found, ignore_index=True), wanted)
-
-    # --- how it asks
-
-    def _between(self, since: dt.datetime, until: dt.datetime) -> dict[str, Any]:
-        return {"start": _iso(since), "end": _iso(until), "limit": _PAGE, "feed": self._feed, "sort": "asc"}
-
-    def _rows(
-        self, what: str, wanted: Sequence[str], query: Mapping[str, Any], columns: Any, *, ttl: float | None = None
-    ) -> pd.DataFrame:
-        read = partial(shapes.by_symbol, columns=columns, of=f"Alpaca's {what}")
-        pages = [
-            page
-            for part in parts(wanted)
-            for page in self._client.pages(
-                f"/stocks/{what}", dict(query) | {"symbols": ",".join(part)}, what, read, kind=what, ttl=ttl
-            )
-        ]
-        return pd.concat(pages, ignore_index=True)
+        rows = self._ask.contracts(wanted, delay=self._options_delay)
+        return reading.in_order(kind_of("options"), rows, wanted)
 
     def _ticks(self, what: str, wanted: tuple[str, ...], start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         columns, shaped = (shapes.QUOTES, shapes.quotes) if what == "quotes" else (shapes.TRADES, shapes.trades)
@@ -290,34 +234,11 @@ class AlpacaSource:
         until = min(last.to_pydatetime(), self._clock())
         if first.to_pydatetime() >= until:
             return kind_of(what).empty()
-        rows = self._rows(what, wanted, self._between(first.to_pydatetime(), until), columns)
+        rows = self._ask.rows(what, wanted, first.to_pydatetime(), until, columns)
         return reading.in_order(
             kind_of(what), _within(shaped(rows, delay=self._delay, source=self.name), start, end), wanted
         )
 
-    def _latest(self, what: str, wanted: Sequence[str], columns: Any) -> pd.DataFrame:
-        def read(answer: dict[str, Any]) -> pd.DataFrame:
-            of = f"Alpaca's newest {what}"
-            return shapes.one_each(reading.part(answer, what, dict, of=of), columns, of=of)
-
-        found = [
-            self._client.get(
-                f"/stocks/{what}/latest", {"symbols": ",".join(part), "feed": self._feed}, read, kind=what, ttl=0.0
-            )
-            for part in parts(wanted)
-        ]
-        return pd.concat(found, ignore_index=True)
-
-    def _chain(self, path: str, query: Mapping[str, Any], underlying: str | None) -> pd.DataFrame:
-        read = partial(shapes.options, underlying=underlying, delay=self._options_delay, source=self.name)
-        asked = dict(query) | {"feed": self._options_feed, "limit": _PAGE_OF_OPTIONS}
-        pages = self._client.pages(path, asked, "snapshots", read, kind="options", version="v1beta1")
-        return pd.concat(pages, ignore_index=True)
-
 
 def _within(rows: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
     return rows[rows["session"].between(pd.Timestamp(start), pd.Timestamp(end))]
-
-
-def _iso(moment: dt.datetime) -> str:
-    return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")

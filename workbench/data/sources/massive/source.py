@@ -30,6 +30,7 @@ import pandas as pd
 
 from workbench.data import ex_days, learned, reading, regular
 from workbench.data.kinds import kind_of
+from workbench.data.portions import portions
 from workbench.data.quote_sizes import in_shares
 from workbench.data.regular import NEW_YORK, days_of
 from workbench.data.source import symbols_of
@@ -250,11 +251,11 @@ class MassiveSource:
         """All pages of a list that takes several symbols at once."""
         pages = [
             page
-            for begin in range(0, len(wanted), _SYMBOLS)
+            for part in portions(wanted, _SYMBOLS)
             for page in self._client.pages(
                 path,
                 {
-                    "ticker.any_of": ",".join(wanted[begin : begin + _SYMBOLS]),
+                    "ticker.any_of": ",".join(part),
                     f"{by}.gte": _day(days[0]),
                     f"{by}.lte": _day(days[1]),
                     "limit": 1_000,
