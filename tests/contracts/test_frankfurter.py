@@ -10,7 +10,7 @@ class TestFrankfurter(FxContract):
     name = "frankfurter"
     keyless = True
     asks: ClassVar = {"fx": ("fx", (["EUR/USD", "EUR/GBP"],), {"start": day("2024-04-29"), "end": day("2024-05-06")})}
-    refusals = (frankfurter.refusal("invalid currency: XXX"),)
+    refusals = (frankfurter.refusal("invalid currency: ZZZ"),)
     empties: ClassVar = {"fx": b"[]"}
 
     def routes(self, vendor):

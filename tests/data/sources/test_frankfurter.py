@@ -67,8 +67,8 @@ def test_what_is_no_pair_of_the_euro_is_refused_before_anybody_is_asked(symbol, 
 
 
 def test_a_currency_that_the_service_does_not_know_is_refused_in_its_words(source):
-    with pytest.raises(SourceRefused, match="invalid currency: XXX"):
-        source.fx(["EUR/USD", "EUR/XXX"], **SPRING)
+    with pytest.raises(SourceRefused, match="invalid currency: ZZZ"):
+        source.fx(["EUR/USD", "EUR/ZZZ"], **SPRING)
 
 
 def test_a_long_span_is_asked_in_parts_without_a_hole_or_an_overlap(source, vendor):

@@ -191,14 +191,10 @@ def _moment(as_of: Any) -> pd.Timestamp:
 
 def _store(session: Session, record: EvidenceRecord, as_of: pd.Timestamp) -> None:
     """Write the record down, once: a hash is made of the content, so the row that is there is the same."""
-    from sqlalchemy import select
-
     from workbench.store.insert import insert_of
     from workbench.store.tables.evidence import EvidenceRecordRow as Row
     from workbench.trace import trace_id
 
-    if session.execute(select(Row.hash).where(Row.hash == record.hash)).first() is not None:
-        return
     insert = insert_of(session.get_bind())
     session.execute(
         insert(Row).on_conflict_do_nothing(index_elements=["hash"]),
