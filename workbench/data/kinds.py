@@ -238,8 +238,13 @@ KINDS: Final = {kind.name: kind for kind in _KINDS}
 
 def kind_of(name: str) -> Kind:
     """The kind of that name. Raises ParameterError; bars have a shape of their own (`workbench.data.source`)."""
+    if name == "bars":
+        raise ParameterError(
+            "bars have a shape of their own, with a timeframe; nothing was read.",
+            remedy="load them with a study: bench.load(study), or workbench.data.history.load.",
+        )
     if name not in KINDS:
-        raise ParameterError(f"kind={name!r} is not a kind of facts.", remedy=f"it can be bars, {', '.join(KINDS)}.")
+        raise ParameterError(f"kind={name!r} is not a kind of facts.", remedy=f"it can be {', '.join(KINDS)}, or bars.")
     return KINDS[name]
 
 
