@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from workbench.errors import PipelineInvalid
@@ -17,6 +19,8 @@ steps:
     notebook: notebooks/a.ipynb
     timeout_s: 5
 """
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -133,3 +137,10 @@ def test_yaml_has_no_surprises(two):
         "many": 100_000,
         "no": "null",
     }
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_pipelines_of_the_project_are_valid(path):
+    pipeline = Pipeline.load(path, root=ROOT)
+    assert pipeline.name == path.stem
+    assert pipeline.steps
