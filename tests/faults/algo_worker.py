@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 import os
 import signal
 import sys
-import traceback
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from workbench.data.sources.synthetic import SyntheticSource
@@ -31,16 +30,14 @@ from workbench.market.order import OrderWish, Side
 from workbench.store.engine import open_engine
 from workbench.store.lease import Lease
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, it finds what the tests share
+from tests.faults.lives import say, serve
+
 PACE = Pace(lookups=(0.02, 0.05, 0.1), again=0.1, watch_every=0.1, limited=0.05)
 T0 = dt.datetime(2015, 6, 30, 14, tzinfo=dt.UTC)
 SESSION = dt.date(2015, 6, 30)
 SYMBOL = "SYN01"
 MINUTE = dt.timedelta(minutes=1)
-
-
-def say(**what: int) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
 
 
 def die() -> None:
@@ -104,23 +101,9 @@ def start(parents: Parents, job: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Fork one life per line of standard input."""
     facts = BarFacts(SyntheticSource(seed=7))
     facts.price(SYMBOL, T0)
-    for line in sys.stdin:
-        job = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                work(job, facts)
-                code = 0
-            except Exception:  # noqa: BLE001 - said, because nobody else can
-                traceback.print_exc()
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        say(ended=os.waitstatus_to_exitcode(status))
+    serve(lambda job: work(job, facts))
 
 
 if __name__ == "__main__":

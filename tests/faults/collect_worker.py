@@ -15,6 +15,9 @@ from workbench.data.collect import collect
 from workbench.data.source import DAILY_COLUMNS
 from workbench.store.workspace import Workspace
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, it finds what the tests share
+from tests.faults.lives import say, serve
+
 
 class Loopback:
     """Daily bars as JSON from the test's own server."""
@@ -45,25 +48,5 @@ def bring(job):
         raise AssertionError(repr(result))
 
 
-def say(**what):
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
-
-
-def main():
-    """Fork one life per line of standard input."""
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                bring(json.loads(line))
-                code = 0
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        say(ended=os.waitstatus_to_exitcode(status))
-
-
 if __name__ == "__main__":
-    main()
+    serve(bring)

@@ -8,7 +8,6 @@ that it has begun, and the parent how it ended.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import signal
 import sys
@@ -25,13 +24,11 @@ from workbench.market.order import OrderType, OrderWish, Side
 from workbench.store.engine import open_engine
 from workbench.store.lease import Lease
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, it finds what the tests share
+from tests.faults.lives import say, serve
+
 PACE = Pace(lookups=(0.02, 0.05, 0.1), again=0.1, watch_every=0.1, limited=0.05)
 SESSION = dt.date(2015, 6, 30)
-
-
-def say(**what: int) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
 
 
 def die() -> None:
@@ -114,21 +111,9 @@ def _mined(point: str, journal: Journal, broker: AlpacaBroker) -> tuple[Journal,
     return journal, broker
 
 
-def main() -> None:
-    """Fork one life per line of standard input."""
-    for line in sys.stdin:
-        job = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                (trade_carelessly if job.get("careless") else trade)(job)
-                code = 0
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        say(ended=os.waitstatus_to_exitcode(status))
+def live(job: dict[str, Any]) -> None:
+    (trade_carelessly if job.get("careless") else trade)(job)
 
 
 if __name__ == "__main__":
-    main()
+    serve(live)

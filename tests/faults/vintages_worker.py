@@ -7,11 +7,9 @@ append that returned, so that a test knows what must never be missing.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,9 @@ import pandas as pd
 
 from workbench.store.place import Place
 from workbench.store.vintages import Vintages
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, it finds what the tests share
+from tests.faults.lives import say, serve
 
 DAYS = pd.bdate_range("2015-06-29", periods=5).as_unit("us")
 SYMBOLS = ("AAPL", "MSFT")
@@ -32,11 +33,6 @@ def rows_of(number: int) -> pd.DataFrame:
     )
     happened = every["session"].dt.tz_localize("UTC")
     return every.assign(value=float(number), happened=happened, learned=T0 + pd.Timedelta(days=number))
-
-
-def say(**what: int) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
 
 
 def die_at(number: int) -> None:
@@ -74,23 +70,5 @@ def work(job: dict[str, Any]) -> None:
                 vintages.compact("news/x", grace=pd.Timedelta(0))
 
 
-def main() -> None:
-    """Fork one life per line of standard input."""
-    for line in sys.stdin:
-        job = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                work(job)
-                code = 0
-            except Exception:  # noqa: BLE001 - said, because nobody else can
-                traceback.print_exc()
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        say(ended=os.waitstatus_to_exitcode(status))
-
-
 if __name__ == "__main__":
-    main()
+    serve(work)
