@@ -149,10 +149,11 @@ def collect(
             taken = _take(part, ask(part), dataset=dataset, workspace=workspace, source=source, kind=kind, now=now)
             result = _with(result, part, taken, source=source)
             # What a vendor adjusted anew is asked for as a whole, once: old days beside new ones would show a leap.
-            again, _ = plan(sorted(set(taken.rebased) - rebased))
-            rebased.update(taken.rebased)
-            waiting.extend(reversed(again))
-            total += len(again)
+            if fresh := set(taken.rebased) - rebased:
+                again, _ = plan(sorted(fresh))
+                rebased |= fresh
+                waiting.extend(reversed(again))
+                total += len(again)
         except DataError as error:
             if isinstance(error, SourceRefused) and error.facts.get("http_status") in _OF_THE_KEY:
                 raise
