@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from workbench.parsing import parsed
 from workbench.study import digest
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Strategy(BaseModel):
 def _source(kind: type[Strategy]) -> str:
     """The text of a strategy; of its functions where Python cannot find the class (written in a notebook cell)."""
     try:
-        return inspect.getsource(kind)
+        return parsed(lambda: inspect.getsource(kind))
     except (OSError, TypeError):
         found = []
         for _name, member in sorted(vars(kind).items()):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from workbench.errors import ParameterError
+from workbench.parsing import parsed
 from workbench.study import digest
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _source(cell: Mapping[str, Any]) -> str:
 
 def _fields(source: str, notebook: Path) -> dict[str, Any]:
     try:
-        statements = ast.parse(source).body
+        statements = parsed(lambda: ast.parse(source)).body
     except SyntaxError as error:
         raise ParameterError(
             f"the parameters cell of {notebook.name} is not Python (line {error.lineno}: {error.msg}).",

@@ -9,6 +9,8 @@ import inspect
 import sys
 from typing import TYPE_CHECKING
 
+from workbench.parsing import parsed
+
 if TYPE_CHECKING:
     from workbench.strategy import Strategy
 
@@ -31,6 +33,7 @@ def code_identity(kind: type[Strategy]) -> str:
         seen.add(name)
         source = inspect.getsource(sys.modules[name])
         seal.update(f"{name}\x1f{source}".encode())
-        imported = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
+        tree = parsed(functools.partial(ast.parse, source))
+        imported = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
         waiting += sorted(node.module for node in imported if node.module is not None)
     return seal.hexdigest()
