@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 from sqlalchemy import create_engine, text
 
 from workbench.exchange import embedded
@@ -18,10 +19,19 @@ from workbench.store.workspace import Workspace
 
 _number = itertools.count()
 
-# The default run is a regression test: the same examples each time. To look for new ones: --hypothesis-profile=explore.
-settings.register_profile("regression", derandomize=True)
-settings.register_profile("explore", derandomize=False, print_blob=True)
+# The default run is a regression test: the same examples each time, however slow the machine is. To look for new ones:
+# --hypothesis-profile=explore.
+_SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("regression", derandomize=True, **_SLOW)
+settings.register_profile("explore", derandomize=False, print_blob=True, **_SLOW)
 settings.load_profile("regression")
+
+# Hypothesis mixes constants of all modules that are imported so far into what it draws: under a random order of tests,
+# spread over several processes, the same test would draw other examples each time in spite of `derandomize`.
+_local_before = providers.is_local_module_file
+providers.is_local_module_file = lambda path: (
+    settings.get_current_profile_name() != "regression" and _local_before(path)
+)
 
 
 def pytest_xdist_make_scheduler(config, log):
