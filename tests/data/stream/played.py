@@ -116,18 +116,18 @@ def played(*scripts, text=False):
 
     thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(60)
     try:
         yield told
     finally:
         loop_of[0].call_soon_threadsafe(stop_of[0].set)
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
     assert told.errors == []
 
 
-def until(condition, seconds=10.0):
-    """Wait until the condition holds; fails the test where it never does."""
+def until(condition, seconds=60.0):
+    """Wait until the condition holds; fails the test where it never does (only a defect makes it wait long)."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

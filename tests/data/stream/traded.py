@@ -18,7 +18,7 @@ from workbench.exchange import embedded
 
 _number = itertools.count()
 DAY = pd.Timestamp("2024-03-05")
-QUICK = Pacing(first=0.02, longest=0.1, heartbeat=10, login=5)
+QUICK = Pacing(first=0.02, longest=0.1, heartbeat=60, login=60)
 
 
 @contextlib.contextmanager

@@ -220,14 +220,16 @@ class Listening:
             await asyncio.sleep(min(pacing.heartbeat, pacing.quiet or pacing.heartbeat) / 4)
             now = time.monotonic()
             silent, quiet = now - self._heard, now - self._heard_event
-            if silent >= pacing.heartbeat:
+            unanswered = asked > self._heard
+            # Only a ping that was sent can be left unanswered: where this process itself stood still, it asks first.
+            if unanswered and now - asked >= pacing.heartbeat * 3 / 4:
                 self._given_up = f"nothing was heard for {silent:.1f} s, not even an answer to a ping"
             elif pacing.quiet is not None and quiet >= pacing.quiet:
                 self._given_up = f"no event came for {quiet:.1f} s"
             if self._given_up:
                 socket.transport.abort()
                 return
-            if silent >= pacing.heartbeat / 4 and asked <= self._heard:
+            if silent >= pacing.heartbeat / 4 and not unanswered:
                 asked = now
                 asyncio.ensure_future(await socket.ping()).add_done_callback(self._pong)
 
