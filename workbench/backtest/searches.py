@@ -15,6 +15,7 @@ from workbench.backtest.examination_options import SearchOptions
 from workbench.backtest.optimize.objective import Objective
 from workbench.backtest.optimize.search import optimize as searched
 from workbench.backtest.optimize.space import Space
+from workbench.backtest.sweep.kept import Kept
 from workbench.errors import BacktestError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.backtest.optimize.optimized import Optimized
+    from workbench.backtest.sweep.evaluator import Evaluator
     from workbench.backtest.sweep.setup import Setup
     from workbench.backtest.validation.walk_forward import WalkForward
     from workbench.run import Run
@@ -106,7 +108,7 @@ def optimize_run(
         )
         if made is not None:
             made.append(found)
-        after, notes = _after(found)
+        after, notes = _after(found, Kept(question.setup, question.store("after")))
         tried = found.evaluated
         region = pd.DataFrame({"metric": []}) if found.region is None else found.region.members.reset_index(drop=True)
         tables = {"trials": storable(found.trials), "region": storable(region)}
@@ -119,12 +121,12 @@ def optimize_run(
     return question.answered(compute)
 
 
-def _after(found: Optimized) -> tuple[WalkForward | None, list[str]]:
+def _after(found: Optimized, evaluator: Evaluator) -> tuple[WalkForward | None, list[str]]:
     """What came after the search: its best region on the sessions that it never saw."""
     if not len(found.holdout):
         return None, ["no walk-forward: no sessions were held out."]
     try:
-        return found.walk_forward(), []
+        return found.walk_forward(evaluator=evaluator), []
     except BacktestError as error:
         return None, [f"no walk-forward: {error.message}"]
 
