@@ -331,9 +331,13 @@ class TestQuestions:
             (
                 lambda: JobQuestion.of("optimize", SmaCross, STUDY, grid=GRID),
                 ParameterError,
-                "needs a space|a grid was",
+                "varies a space, but a grid was given",
             ),
-            (lambda: JobQuestion.of("sweep", SmaCross, STUDY, space=SPACE), ParameterError, "a grid|a space"),
+            (
+                lambda: JobQuestion.of("sweep", SmaCross, STUDY, space=SPACE),
+                ParameterError,
+                "varies a grid, but a space was given",
+            ),
             (lambda: JobQuestion.of("walk_forward", SmaCross, STUDY), ParameterError, "a walk_forward needs a grid"),
             (lambda: JobQuestion.of("optimize", SmaCross, STUDY, space={}), GridRefused, "varies no parameter"),
             (lambda: JobQuestion.of("optimize", SmaCross, STUDY, space={"fats": (2, 5)}), ParameterError, "'fast'"),

@@ -1,7 +1,8 @@
 """Walk-forward and cross-validation with a memory: answered once, resumed after a kill, their tries counted for ever.
 
 Each comes twice: as the value that a notebook shows, and as the stored run that a job answers with. Both are one
-question: whoever asks second finds the pieces, or the answer, of whoever asked first.
+question and share what is finished while it is under way. A run is stored once; the value of a question whose run is
+stored already is computed again, since a run holds its numbers and not the regions behind them.
 """
 
 from __future__ import annotations

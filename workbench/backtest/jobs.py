@@ -111,10 +111,11 @@ def _checked(question: JobQuestion, known: Mapping[str, Kind]) -> JobQuestion:
             f"kind={question.kind!r} is no kind of job; nothing was enqueued.", remedy=f"it can be {', '.join(known)}."
         )
     kind = known[question.kind]
-    for what, given in (("grid", question.grid), ("space", question.space)):
-        if bool(given) != (kind.varies == what):
-            said, remedy = _varying(question.kind, kind.varies, what)
-            raise ParameterError(f"{said}; nothing was enqueued.", remedy=remedy)
+    given = [what for what, values in (("grid", question.grid), ("space", question.space)) if values]
+    wanted = [] if kind.varies is None else [kind.varies]
+    for what in (*(one for one in given if one not in wanted), *(one for one in wanted if one not in given)):
+        said, remedy = _varying(question.kind, kind.varies, what)
+        raise ParameterError(f"{said}; nothing was enqueued.", remedy=remedy)
     if kind.options is None:
         for name in question.options:
             raise ParameterError(
