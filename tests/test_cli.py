@@ -62,6 +62,7 @@ def test_help_is_cheap():
         "positions",
         "sweep",
         "audit",
+        "submit",
         "worker",
         "jobs",
         "warmup",
@@ -133,6 +134,10 @@ def test_a_failing_notebook_is_named_and_the_exit_code_is_one(project):
         (["run", "tiny", "--frm", "x"], 2, "--from"),
         (["runs"], 1, "nothing is stored in"),
         (["doctor", "--home"], 2, "requires an argument"),
+        (["submit", "validate", "sma_cross"], 2, "walk_forward"),
+        (["submit", "walk_forward", "sma_cross", "-g", "fast=3,5", "-o", "sheme=rolling"], 1, "did you mean 'scheme'"),
+        (["submit", "optimize", "sma_cross", "-s", "fast=5:x"], 1, "first:last"),
+        (["submit", "optimize", "sma_cross", "-g", "fast=5:9"], 1, "varies a space, but a grid was given"),
     ],
 )
 def test_mistakes_are_answered_with_what_to_do(project, arguments, code, said):

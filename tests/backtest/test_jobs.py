@@ -15,6 +15,7 @@ from tests.properties.future import random_history
 from workbench.backtest import jobs, ledger, runs
 from workbench.backtest.abandoned import settle
 from workbench.backtest.costs import Costs
+from workbench.backtest.examination_options import Options
 from workbench.backtest.fill_rules import FillRules
 from workbench.backtest.job_question import JobQuestion
 from workbench.errors import GridRefused, JobCancelled, NoData, ParameterError, StudyError
@@ -189,7 +190,10 @@ class TestEnqueue:
             asked.append((question.options, means.compute))
             return runs.run(FAST, means.load(question.study), workspace=means.workspace)
 
-        known = {**jobs.kinds(), "audit": jobs.Kind(audit, options=frozenset({"depth"}))}
+        class Depth(Options):
+            depth: float = 1.0
+
+        known = {**jobs.kinds(), "audit": jobs.Kind(audit, options=Depth)}
         question = JobQuestion.of("audit", FAST, STUDY, options={"depth": np.float64(2.0)})
         job = jobs.enqueue(workspace, question, known=known)
         result = jobs.perform(
@@ -197,7 +201,7 @@ class TestEnqueue:
         )
         assert asked == [({"depth": 2.0}, "threads:1")]
         assert result["kind"] == "backtest"
-        with pytest.raises(ParameterError, match="no option 'deep'"):
+        with pytest.raises(ParameterError, match="did you mean 'depth'"):
             jobs.enqueue(workspace, dataclasses.replace(question, options={"deep": 1}), known=known)
 
 

@@ -1,4 +1,9 @@
-"""Examinations with a memory: walk-forward, cross-validation and search, whose tries are counted like any others."""
+"""Walk-forward and cross-validation with a memory: answered once, resumed after a kill, their tries counted for ever.
+
+Each comes twice: as the value that a notebook shows, and as the stored run that a job answers with. Both are one
+question and share what is finished while it is under way. A run is stored once; the value of a question whose run is
+stored already is computed again, since a run holds its numbers and not the regions behind them.
+"""
 
 from __future__ import annotations
 
@@ -7,130 +12,173 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from workbench.backtest import ledger
-from workbench.backtest.answering import answer
+from workbench.backtest.examination import Answer, Examination, ideas, storable
+from workbench.backtest.examination_options import CrossValidationOptions, WalkForwardOptions
 from workbench.backtest.luck import trials
-from workbench.backtest.optimize.search import optimize as searched
-from workbench.backtest.question import config_of, provenance_of, row_of
-from workbench.backtest.sweep.evaluator import Evaluator
+from workbench.backtest.sweep.chunking import chunk_size
+from workbench.backtest.sweep.kept import Kept
 from workbench.backtest.validation.cross_validation import cross_validate as cross_validated
 from workbench.backtest.validation.walk_forward import walk_forward as walked
-from workbench.run import Run
+from workbench.store.schema import new_id
 from workbench.study import digest
-from workbench.trace import trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
-    from workbench.backtest.optimize.optimized import Optimized
     from workbench.backtest.sweep.setup import Setup
     from workbench.backtest.validation.cross_validation import CrossValidation
+    from workbench.backtest.validation.judging import Judge
     from workbench.backtest.validation.walk_forward import WalkForward
+    from workbench.run import Run
     from workbench.store.workspace import Workspace
 
-
-def walk_forward(setup: Setup, cells: pd.DataFrame, *, workspace: Workspace, **asked: Any) -> WalkForward:
-    """`workbench.backtest.validation.walk_forward.walk_forward`, kept as a run, its cells counted as trials."""
-    found = walked(setup, cells, **asked)
-    said = {"scheme": found.scheme, "train": found.train, "test": found.test, "metric": found.metric}
-    tables = {"folds": _plain(found.folds), "equity": found.equity.to_frame("out_of_sample")}
-    sharpes = Evaluator(setup).metrics(cells)["sharpe"].to_numpy()
-    _keep("walk_forward", setup, cells, sharpes, said, summary=found.summary, tables=tables, workspace=workspace)
-    return found
+    Progress = Callable[[int, int], None]
 
 
-def cross_validate(setup: Setup, cells: pd.DataFrame, *, workspace: Workspace, **asked: Any) -> CrossValidation:
-    """`workbench.backtest.validation.cross_validation.cross_validate`, kept as a run, its cells counted as trials."""
-    evaluator = Evaluator(setup)
-    found = cross_validated(setup, cells, evaluator=evaluator, **asked)
-    said = {name: value for name, value in asked.items() if name != "progress"}
-    sharpes = evaluator.metrics(cells)["sharpe"].to_numpy()
-    tables = {"folds": _plain(found.folds)}
-    _keep("cross_validation", setup, cells, sharpes, said, summary=found.summary, tables=tables, workspace=workspace)
-    return found
-
-
-def optimize(setup: Setup, space: Mapping[str, Any], *, workspace: Workspace, **asked: Any) -> Optimized:
-    """`workbench.backtest.optimize.search.optimize`, kept as a run, every cell it evaluated counted as a trial.
-
-    The journal of the search lies in the workspace, so that a search that was killed goes on where it stopped.
-    """
-    found = searched(setup, space, storage=workspace.home / "optimizer", **asked)
-    tried = found.evaluated
-    cells = tried[list(found.space.names)].reset_index(drop=True)
-    said = {"method": found.method, "space": found.space.to_dict(), "seed": found.seed, "trials": len(tried)}
-    region = {} if found.region is None else {"region_score": found.region.score, "centre": found.region.value}
-    tables = {"trials": _plain(found.trials)}
-    sharpes = tried["sharpe"].to_numpy(dtype=float)
-    _keep("optimize", found.setup, cells, sharpes, said, summary=region, tables=tables, workspace=workspace)
-    return found
-
-
-def ideas(setup: Setup, cells: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell with ALL parameters, so that an idea tried alone has the same key as in a sweep."""
-    varied = [name for name in cells.columns if name in setup.kind.model_fields]
-    if not len(cells):
-        return cells[varied]
-    first = {str(name): cells[name].iloc[0] for name in varied}
-    whole = pd.DataFrame(index=cells.index)
-    for name, value in setup.strategy(first).params.items():
-        whole[name] = (
-            cells[name] if name in varied else pd.Series([value] * len(cells), index=cells.index, dtype=object)
-        )
-    return whole
-
-
-def _keep(
-    kind: str,
+def walk_forward(
     setup: Setup,
     cells: pd.DataFrame,
-    sharpes: np.ndarray,
-    said: dict[str, Any],
     *,
-    summary: Mapping[str, float | None],
-    tables: dict[str, pd.DataFrame],
     workspace: Workspace,
+    judge: Judge | None = None,
+    progress: Progress | None = None,
+    **asked: Any,
+) -> WalkForward:
+    """`workbench.backtest.validation.walk_forward.walk_forward`, kept as a run, its cells counted as trials.
+
+    A judge of one's own has no name by which its answer could be found again: each such walk is a run of its own.
+    """
+    made: list[WalkForward] = []
+    walk_forward_run(setup, cells, workspace=workspace, judge=judge, progress=progress, made=made, **asked)
+    return made[0] if made else walked(setup, cells, judge=judge, progress=progress, **asked)
+
+
+def walk_forward_run(
+    setup: Setup,
+    cells: pd.DataFrame,
+    *,
+    workspace: Workspace,
+    judge: Judge | None = None,
+    progress: Progress | None = None,
+    made: list[WalkForward] | None = None,
+    **asked: Any,
 ) -> Run:
-    """The stored run of an examination; the same one is stored once."""
-    code = setup.kind.code_hash()
-    keys = trials.trial_keys(setup.kind.name, code, ideas(setup, cells))
-    strategy = {
-        "name": setup.kind.name,
-        "hash": digest({"name": setup.kind.name, "code": code}),
-        "code": code,
-        "cells": digest(np.sort(keys).astype(str).tolist()),
-        "fixed": setup.fixed,
-    }
-    config = config_of(setup.history, costs=setup.costs, rules=setup.rules, strategy=strategy, asked=said)
-    provenance = provenance_of(setup.history)
+    """The run of a walk-forward, a stored one where the same was asked before.
+
+    Args:
+        cells: one row per cell; which they are is part of the question, in which order they stand is not.
+        progress: called with (steps done, steps): one per fold, and one for the whole history.
+        made: takes the value that the run was made from; stays empty when the run was stored.
+        asked: see `WalkForwardOptions`.
+
+    Returns:
+        A Run of kind `walk_forward`. Tables: `folds`, `equity` (column `out_of_sample`), `weights`, `orders`, `trades`.
+
+    Raises:
+        ParameterError, LookAhead, BarsRefused, GridRefused: nothing was computed.
+        BarsRefused: no fold found a region.
+    """
+    options = WalkForwardOptions.read(asked).to_dict()
+    own = {} if judge is None else {"judge": new_id()}
+    question = _of_cells("walk_forward", setup, cells, options | own, workspace=workspace)
+
+    def compute() -> Answer:
+        evaluator = Kept(question.setup, question.store("folds"))
+        found = walked(
+            question.setup,
+            cells,
+            evaluator=evaluator,
+            judge=judge,
+            progress=None if progress is None else lambda done, folds: progress(done, folds + 1),
+            **options,
+        )
+        sharpes = evaluator.metrics(cells)["sharpe"].to_numpy(dtype=float)
+        if progress is not None:
+            progress(len(found.folds) + 1, len(found.folds) + 1)
+        if made is not None:
+            made.append(found)
+        tables = {
+            "folds": storable(found.folds),
+            "equity": found.equity.to_frame("out_of_sample"),
+            "weights": found.weights,
+            "orders": found.simulation.orders,
+            "trades": found.simulation.trades,
+        }
+        return Answer(found.summary, tables, cells, sharpes)
+
+    return question.answered(compute)
+
+
+def cross_validate(
+    setup: Setup, cells: pd.DataFrame, *, workspace: Workspace, progress: Progress | None = None, **asked: Any
+) -> CrossValidation:
+    """`workbench.backtest.validation.cross_validation.cross_validate`, kept as a run, its cells counted as trials."""
+    made: list[CrossValidation] = []
+    cross_validation_run(setup, cells, workspace=workspace, progress=progress, made=made, **asked)
+    return made[0] if made else cross_validated(setup, cells, progress=progress, **asked)
+
+
+def cross_validation_run(
+    setup: Setup,
+    cells: pd.DataFrame,
+    *,
+    workspace: Workspace,
+    progress: Progress | None = None,
+    made: list[CrossValidation] | None = None,
+    **asked: Any,
+) -> Run:
+    """The run of a cross-validation, a stored one where the same was asked before.
+
+    Args:
+        cells, made: as of `walk_forward_run`.
+        progress: called with (cells done, cells), each cell counted twice: on the train sessions and on the whole.
+        asked: see `CrossValidationOptions`.
+
+    Returns:
+        A Run of kind `cross_validation`. Tables: `folds` (one row per split), `paths`, `path_returns`.
+
+    Raises:
+        As `walk_forward_run`; BarsRefused also when no split found a region.
+    """
+    options = CrossValidationOptions.read(asked).to_dict()
+    question = _of_cells("cross_validation", setup, cells, options, workspace=workspace)
+
+    def heard(done: int, _: int) -> None:
+        if progress is not None:
+            progress(done, 2 * len(cells))
+
+    def compute() -> Answer:
+        evaluator = Kept(question.setup, question.store("cells"))
+        found = cross_validated(
+            question.setup,
+            cells,
+            evaluator=evaluator,
+            store=question.store("folds"),
+            progress=heard,
+            **options,
+        )
+        sharpes = []
+        size = chunk_size(question.setup)
+        for begin in range(0, len(cells), size):
+            sharpes.append(evaluator.metrics(cells.iloc[begin : begin + size])["sharpe"].to_numpy(dtype=float))
+            heard(len(cells) + min(begin + size, len(cells)), 0)
+        if made is not None:
+            made.append(found)
+        returns = found.path_returns.rename(columns=lambda path: f"path {path}")
+        tables = {"folds": storable(found.folds), "paths": found.paths, "path_returns": returns}
+        return Answer(found.summary, tables, cells, np.concatenate(sharpes))
+
+    return question.answered(compute)
+
+
+def _of_cells(
+    kind: str, setup: Setup, cells: pd.DataFrame, asked: dict[str, Any], *, workspace: Workspace
+) -> Examination:
+    """The question about some cells; refused when the first of them looks ahead."""
+    keys = trials.trial_keys(setup.kind.name, setup.kind.code_hash(), ideas(setup, cells))
+    named = {"cells": digest(np.sort(keys).astype(str).tolist())}
     title = f"{setup.kind.name} · {len(cells):,} cells · {kind.replace('_', ' ')}"
-
-    def computed(identifier: str) -> Run:
-        trials.remember(
-            workspace.engine,
-            run_id=identifier,
-            data_slice=ledger.slice_hash(setup.history.study),
-            strategy=setup.kind.name,
-            keys=keys,
-            sharpes=sharpes,
-        )
-        return Run(
-            id=identifier,
-            kind=kind,
-            study=setup.history.study,
-            title=title,
-            label=setup.history.label,
-            config=config,
-            config_hash=digest(config),
-            summary=dict(summary),
-            tables=tables,
-            provenance=provenance,
-            trace_id=trace_id(),
-        )
-
-    return answer(workspace, row_of(kind, setup.history, config, provenance), computed, title=title)
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame as Parquet takes it: a parameter that is sometimes absent is no column of mixed objects."""
-    return frame.convert_dtypes(dtype_backend="numpy_nullable")
+    question = Examination.of(kind, setup, asked, ideas=named, title=title, workspace=workspace)
+    if len(cells):
+        question.refuse_peeking({str(name): value for name, value in cells.iloc[[0]].to_dict("records")[0].items()})
+    return question

@@ -7,11 +7,13 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from workbench.backtest.costs import Costs
 from workbench.backtest.fill_rules import FillRules
-from workbench.backtest.sweep.grid import Grid
+from workbench.backtest.optimize.space import Space
+from workbench.backtest.sweep.grid import Grid, fixed_of
 from workbench.errors import ParameterError
 from workbench.strategies import build, kind_of
 from workbench.study import Study, canonical
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from workbench.strategy import Strategy
 
 T = TypeVar("T", Costs, FillRules)
-_FIELDS = ("kind", "study", "strategy", "params", "grid", "costs", "rules", "options")
+_FIELDS = ("kind", "study", "strategy", "params", "grid", "space", "costs", "rules", "options")
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ class JobQuestion:
     Attributes:
         kind: of the job, e.g. `backtest` or `sweep`.
         strategy: a registered name; a worker is another process and cannot see a class of a notebook's cell.
-        params: the strategy's parameters; of a job with a grid those that do not vary.
+        params: the strategy's parameters; of a job with a grid or a space those that do not vary.
         grid: the values of each varied parameter, in the order of their cells; empty where nothing varies.
+        space: the ranges and lists that a search may draw from, as `Space.to_dict` writes them; empty elsewhere.
         options: what else the kind of job asks for, plain JSON values.
     """
 
@@ -42,6 +45,7 @@ class JobQuestion:
     strategy: str
     params: dict[str, Any] = field(default_factory=dict)
     grid: dict[str, list[Any]] = field(default_factory=dict)
+    space: dict[str, Any] = field(default_factory=dict)
     costs: Costs = field(default_factory=Costs)
     rules: FillRules = field(default_factory=FillRules)
     options: dict[str, Any] = field(default_factory=dict)
@@ -55,6 +59,7 @@ class JobQuestion:
         *,
         params: Mapping[str, Any] | None = None,
         grid: Mapping[str, Iterable[Any]] | None = None,
+        space: Mapping[str, Any] | None = None,
         costs: Costs | None = None,
         rules: FillRules | None = None,
         options: Mapping[str, Any] | None = None,
@@ -64,16 +69,25 @@ class JobQuestion:
         Args:
             strategy: an idea with its parameters; or a class or a registered name, with `params`.
             grid: values by varied parameter; a grid makes no sense for a single idea.
+            space: what a search may vary, see `workbench.backtest.optimize.space.Space.of`; or a grid, or a space.
 
         Raises:
             ParameterError: an unknown strategy or parameter, or a value that its own schema refuses.
-            GridRefused: the grid has no cell, or too many.
+            GridRefused: the grid has no cell, or too many, or the space is empty.
         """
         if not isinstance(strategy, (str, type)):
             params, strategy = {**strategy.params, **(params or {})}, type(strategy)
         found = kind_of(strategy) if isinstance(strategy, str) else _registered(strategy)
-        if grid is None:
-            checked, varied = build(found.name, **(params or {})).params, {}
+        drawn: dict[str, Any] = {}
+        varied: dict[str, Any] = {}
+        if space is not None:
+            if grid is not None:
+                raise ParameterError(
+                    "a grid and a space were given; nothing was enqueued.", remedy="search a space, or sweep a grid."
+                )
+            drawn, checked = _space(found, space, params or {}), fixed_of(found, params or {}, varied=space)
+        elif grid is None:
+            checked = build(found.name, **(params or {})).params
         else:
             cells = Grid.of(found, grid, fixed=params).to_dict()
             checked, varied = cells["fixed"], cells["values"]
@@ -83,6 +97,7 @@ class JobQuestion:
             strategy=found.name,
             params=checked,
             grid=varied,
+            space=drawn,
             costs=costs or Costs(),
             rules=rules or FillRules(),
             options=_plain("options", dict(options or {})),
@@ -108,6 +123,7 @@ class JobQuestion:
             Study.from_dict(_mapping("study", payload["study"])),
             params=_mapping("params", payload.get("params") or {}),
             grid=_mapping("grid", payload["grid"]) if payload.get("grid") else None,
+            space=_mapping("space", payload["space"]) if payload.get("space") else None,
             costs=_made(Costs, "costs", payload.get("costs")),
             rules=_made(FillRules, "rules", payload.get("rules")),
             options=_mapping("options", payload.get("options") or {}),
@@ -121,6 +137,7 @@ class JobQuestion:
             "strategy": self.strategy,
             "params": self.params,
             "grid": self.grid,
+            "space": self.space,
             "costs": self.costs.to_dict(),
             "rules": self.rules.to_dict(),
             "options": self.options,
@@ -130,9 +147,35 @@ class JobQuestion:
     def title(self) -> str:
         """The question on one line, for people."""
         kind = kind_of(self.strategy)
-        idea = Grid.of(kind, self.grid, fixed=self.params).line if self.grid else kind(**self.params).line
+        if self.space:
+            named = [f"{name}={value}" for name, value in self.params.items()]
+            idea = f"{kind.name}({', '.join([*map(_drawn, self.space.items()), *named])})"
+        else:
+            idea = Grid.of(kind, self.grid, fixed=self.params).line if self.grid else kind(**self.params).line
         symbols = ", ".join(self.study.symbols[:4]) + (" …" if len(self.study.symbols) > 4 else "")
         return f"{self.kind} · {idea} · {symbols} · {self.study.start.date()} → {self.study.end.date()}"
+
+
+def _space(kind: type[Strategy], space: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """A space as plain JSON values, in the strategy's own order of parameters."""
+    checked = Space.of(kind, space, fixed=fixed)
+    for one in checked.dimensions:
+        for value in one.choices:
+            if value is not None and not isinstance(value, bool | int | float | str):
+                raise ParameterError(
+                    f"{one.name}={value!r} cannot be written as JSON; nothing was enqueued.",
+                    remedy="list numbers and texts, or search here with bench.optimize.",
+                )
+    written = checked.to_dict()
+    return {name: _plain(name, written[name]) for name in kind.model_fields if name in written}
+
+
+def _drawn(item: tuple[str, Mapping[str, Any]]) -> str:
+    name, asked = item
+    if "values" in asked:
+        values = asked["values"]
+        return f"{name}={', '.join(map(str, values)) if len(values) <= 3 else f'{values[0]}…{values[-1]}'}"
+    return f"{name}={asked['low']:g}…{asked['high']:g}"
 
 
 def _registered(kind: type[Strategy]) -> type[Strategy]:
@@ -177,13 +220,20 @@ def _mapping(name: str, value: Any) -> dict[str, Any]:
 
 def _plain(name: str, value: Any) -> Any:
     try:
-        plain = to_jsonable_python(value)
+        plain = to_jsonable_python(value, fallback=_number)
         canonical(plain)
     except (PydanticSerializationError, ValueError) as error:
         raise ParameterError(
             f"{name}={value!r} cannot be written as JSON; nothing was enqueued.", remedy="use numbers, texts and lists."
         ) from error
     return plain
+
+
+def _number(value: Any) -> Any:
+    """A number of numpy as Python's own."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise ValueError(f"{value!r} is no plain value")
 
 
 def _unknown(where: str, given: str, known: Iterable[str]) -> ParameterError:

@@ -1,71 +1,31 @@
-"""What the jobs of the backtest are: how each kind is enqueued, what a worker does for it, and what comes out."""
+"""Jobs of the backtest: how a question is put into the queue, what a worker does with it, and what comes out."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import update
 
+from workbench.backtest.job_kinds import Kind, Load, Means, Progress, kinds
 from workbench.backtest.job_question import JobQuestion
 from workbench.backtest.question import ANSWERING
 from workbench.errors import ParameterError
-from workbench.market.history import History
-from workbench.run import Run
 from workbench.store import queue
 from workbench.store.code import code_seal
 from workbench.store.engine import transaction
 from workbench.store.tables.backtest import BacktestRunRow
 from workbench.store.workspace import Workspace
-from workbench.strategies import build, kind_of
-from workbench.study import Study, digest
+from workbench.study import digest
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from workbench.store.job import Job
 
-Load = Callable[[Study], History]
-
-
-class Progress(Protocol):
-    """Who wants to know how far the work is; raises JobCancelled when it has to stop."""
-
-    def __call__(self, done: int, total: int, note: str = "") -> None:
-        """So many units of so many are done."""
-        ...
-
-
-@dataclass(frozen=True)
-class Means:
-    """What a worker has at hand. `compute` is the setting of this machine: where sweeps are computed."""
-
-    workspace: Workspace
-    load: Load
-    progress: Progress
-    compute: str | None = None
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of job.
-
-    Attributes:
-        answer: makes the Run.
-        grid: whether its question varies parameters.
-        options: names of what else it can be asked for.
-    """
-
-    answer: Callable[[JobQuestion, Means], Run]
-    grid: bool = False
-    options: frozenset[str] = frozenset()
-
-
-def kinds() -> dict[str, Kind]:
-    """Every kind of job, by name."""
-    return {"backtest": Kind(_backtest), "sweep": Kind(_sweep, grid=True)}
+__all__ = ["Kind", "enqueue", "key_of", "kinds", "perform"]
 
 
 def enqueue(
@@ -88,8 +48,8 @@ def enqueue(
     Raises:
         ParameterError, GridRefused, StudyError: what is wrong with the question.
     """
-    asked = question if isinstance(question, JobQuestion) else JobQuestion.from_payload(question)
-    _check(asked, kinds() if known is None else known)
+    given = question if isinstance(question, JobQuestion) else JobQuestion.from_payload(question)
+    asked = _checked(given, kinds() if known is None else known)
     return queue.enqueue(
         workspace.engine,
         kind=asked.kind,
@@ -129,8 +89,7 @@ def perform(
         None where undefined.
     """
     found = kinds() if known is None else known
-    question = JobQuestion.from_payload(payload)
-    _check(question, found)
+    question = _checked(JobQuestion.from_payload(payload), found)
     means = Means(workspace=workspace, load=load, progress=progress, compute=compute)
     run = found[question.kind].answer(question, means)
     if job_id is not None and not run.reused:
@@ -145,54 +104,38 @@ def perform(
     }
 
 
-def _check(question: JobQuestion, known: Mapping[str, Kind]) -> None:
-    """Whether the kind of job exists and can be asked this."""
+def _checked(question: JobQuestion, known: Mapping[str, Kind]) -> JobQuestion:
+    """The question with every option said, if the kind of job exists and can be asked this."""
     if question.kind not in known:
         raise ParameterError(
             f"kind={question.kind!r} is no kind of job; nothing was enqueued.", remedy=f"it can be {', '.join(known)}."
         )
     kind = known[question.kind]
-    if kind.grid != bool(question.grid):
-        said = "needs a grid" if kind.grid else "varies no parameter, but a grid was given"
-        raise ParameterError(f"a {question.kind} {said}; nothing was enqueued.", remedy="vary parameters in a sweep.")
-    for name in question.options:
-        if name not in kind.options:
+    given = [what for what, values in (("grid", question.grid), ("space", question.space)) if values]
+    wanted = [] if kind.varies is None else [kind.varies]
+    for what in (*(one for one in given if one not in wanted), *(one for one in wanted if one not in given)):
+        said, remedy = _varying(question.kind, kind.varies, what)
+        raise ParameterError(f"{said}; nothing was enqueued.", remedy=remedy)
+    if kind.options is None:
+        for name in question.options:
             raise ParameterError(
-                f"a {question.kind} has no option {name!r}; nothing was enqueued.",
-                remedy=f"it has {', '.join(sorted(kind.options)) or 'none'}.",
+                f"a {question.kind} has no option {name!r}; nothing was enqueued.", remedy="it has none."
             )
+        return question
+    return dataclasses.replace(question, options=kind.options.read(question.options).to_dict())
 
 
-def _backtest(question: JobQuestion, means: Means) -> Run:
-    from workbench.backtest import runs
-
-    means.progress(0, 2, "loading the history")
-    history = means.load(question.study)
-    means.progress(1, 2, "replaying")
-    strategy = build(question.strategy, **question.params)
-    run = runs.run(strategy, history, workspace=means.workspace, costs=question.costs, rules=question.rules)
-    means.progress(2, 2)
-    return run
+def _varying(kind: str, varies: str | None, what: str) -> tuple[str, str]:
+    """What is wrong, and what to do, where a grid or a space is missing or is too much."""
+    if varies == what:
+        return f"{_a(kind)} needs a {what}", f"give the {what} of its parameters."
+    if varies is None:
+        return f"{_a(kind)} varies no parameter, but a {what} was given", "vary parameters in a sweep."
+    return f"{_a(kind)} varies a {varies}, but a {what} was given", f"give a {varies}."
 
 
-def _sweep(question: JobQuestion, means: Means) -> Run:
-    from workbench.backtest import sweeps
-
-    def heard(done: int, cells: int) -> None:
-        means.progress(done, cells, "evaluating cells" if done < cells else "judging: is it luck, and what came after?")
-
-    means.progress(0, 0, "loading the history")
-    return sweeps.sweep(
-        kind_of(question.strategy),
-        question.grid,
-        means.load(question.study),
-        workspace=means.workspace,
-        costs=question.costs,
-        rules=question.rules,
-        fixed=question.params,
-        compute=means.compute,
-        progress=heard,
-    )
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _note_job(engine: Engine, run_id: str, job_id: str) -> None:

@@ -15,7 +15,7 @@ from workbench.backtest.answering import answer
 from workbench.backtest.audit.future import require_causal
 from workbench.backtest.costs import Costs
 from workbench.backtest.engine import execution_price_for
-from workbench.backtest.examined import ideas
+from workbench.backtest.examination import ideas
 from workbench.backtest.fill_rules import FillRules
 from workbench.backtest.luck import answers, trials
 from workbench.backtest.luck.table import LIMIT, Honesty, honesty, sample_of

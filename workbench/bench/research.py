@@ -142,10 +142,10 @@ class Research(Day):
             space: by parameter a range (low, high), a list of values or a `range`.
             options: `method="tpe"`, `trials=100`, `objective`, …: see `workbench.backtest.optimize.search.optimize`.
         """
-        from workbench.backtest import examined
+        from workbench.backtest import searches
 
         setup = self._setup(strategy, asked, costs=costs, rules=rules, fixed=fixed)
-        return examined.optimize(setup, space, workspace=self.workspace, **options)
+        return searches.optimize(setup, space, workspace=self.workspace, **options)
 
     def audit(
         self,
@@ -178,27 +178,41 @@ class Research(Day):
         strategy: Strategy | type[Strategy] | str,
         study: Study,
         *,
+        kind: str | None = None,
         grid: Mapping[str, Iterable[Any]] | None = None,
+        space: Mapping[str, Any] | None = None,
         costs: Costs | None = None,
         rules: FillRules | None = None,
         fixed: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> Background:
-        """Ask for a backtest, or with a `grid` for a sweep, in the background; a worker is started when none is there.
+        """Ask in the background; a worker is started when none is there.
 
         As the last line of a cell the answer shows a bar that moves by itself; `.wait()` returns the Run, `.cancel()`
-        stops it. The job goes on when the notebook is closed.
+        stops it within a second. The job goes on when the notebook is closed, and after a kill where it was.
+
+        Args:
+            kind: `backtest`, `sweep`, `walk_forward`, `cross_validation`, `optimize` or `audit`. When None: a search
+                of a `space`, a sweep of a `grid`, and else a backtest.
+            options: what that kind can be asked for, as of the verb of that name, e.g. `scheme="anchored"` of a
+                walk-forward or `trials=100` of a search.
+
+        Raises:
+            ParameterError, GridRefused: what is wrong with the question; nothing was enqueued.
         """
         from workbench.backtest.job_question import JobQuestion
         from workbench.orchestration.background import submit
 
         question = JobQuestion.of(
-            "backtest" if grid is None else "sweep",
+            kind or ("optimize" if space is not None else "backtest" if grid is None else "sweep"),
             strategy,
             study,
             params=fixed,
             grid=grid,
+            space=space,
             costs=costs,
             rules=rules,
+            options=options,
         )
         return submit(self.workspace, question, compute=self.settings.compute)
 

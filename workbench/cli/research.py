@@ -1,4 +1,4 @@
-"""The commands of research: sweep, audit, the worker and its jobs, and warming up."""
+"""The commands of research: sweep, audit, questions in the background, the worker and its jobs, and warming up."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 FAILED = 1
+KINDS = ("backtest", "sweep", "walk_forward", "cross_validation", "optimize", "audit")
 
 
 def _study_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,6 +114,66 @@ def sweep(
     click.echo(f"\nkept as run {run.id} in {bench.workspace.artifacts / run.id}")
 
 
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("strategy")
+@click.option(
+    "-g", "axes", multiple=True, metavar="NAME=VALUES", help="Of a grid: 5:45:1 (first:stop:step) or 5,10,20."
+)
+@click.option(
+    "-s", "ranges", multiple=True, metavar="NAME=RANGE", help="Of a search: 5:60 (first:last[:step|:log]) or 5,10,20."
+)
+@click.option("-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter that does not vary.")
+@click.option("-o", "options", multiple=True, metavar="NAME=VALUE", help="What else the kind can be asked for.")
+@click.option("--detach", is_flag=True, help="Return at once; `workbench jobs` shows how far it is.")
+@_study_options
+@home_option
+def submit(
+    *,
+    kind: str,
+    strategy: str,
+    axes: tuple[str, ...],
+    ranges: tuple[str, ...],
+    parameters: tuple[str, ...],
+    options: tuple[str, ...],
+    detach: bool,
+    home: Path | None,
+    **question: Any,
+) -> None:
+    """Ask for a KIND of job about STRATEGY in the background; a worker is started when none is there.
+
+    Ctrl-C ends the watching, not the job. A job that was killed goes on where it was; the same question asked again
+    is answered from the store.
+    """
+    from workbench.backtest.job_question import JobQuestion
+    from workbench.orchestration.background import submit as submitted
+
+    bench = _bench(home)
+    asked = submitted(
+        bench.workspace,
+        JobQuestion.of(
+            kind,
+            strategy,
+            _study(question),
+            params=_parameters(parameters),
+            grid={name: _values(name, text) for name, text in named(axes).items()} or None,
+            space={name: _range(name, text) for name, text in named(ranges).items()} or None,
+            costs=_costs(question),
+            options=_parameters(options),
+        ),
+        compute=bench.settings.compute,
+    )
+    click.echo(f"job {asked.id[:8]} · {asked.job.title}")
+    if detach:
+        return
+    asked.watch()
+    run = asked.wait()
+    click.echo(repr(run))
+    for note in run.provenance.get("notes", ()):
+        click.echo(f"note: {note}")
+    click.echo(f"\nkept as run {run.id} in {bench.workspace.artifacts / run.id}")
+
+
 @click.group()
 def audit() -> None:
     """Look for look-ahead and fragility."""
@@ -154,7 +215,7 @@ def warmup() -> None:
         click.echo(f"{seconds:6.1f} s  {name}")
 
 
-COMMANDS = (sweep, audit, worker, jobs, warmup)
+COMMANDS = (sweep, audit, submit, worker, jobs, warmup)
 
 
 def _bench(home: Path | None) -> Bench:
@@ -200,6 +261,19 @@ def _values(name: str, text: str) -> list[Any]:
                 remedy="write e.g. -g fast=5:45:1, or -g fast=5,10,20.",
             ) from error
     return [_read(part) for part in text.split(",")]
+
+
+def _range(name: str, text: str) -> Any:
+    """`5:60`, `5:60:5` and `0.01:1:log` as ranges with both ends, `5,10,20` as a list."""
+    if ":" not in text:
+        return [_read(part) for part in text.split(",")]
+    parts = tuple(_read(part) for part in text.split(":"))
+    if len(parts) > 3 or any(isinstance(part, str) for part in parts if part != "log"):
+        raise ParameterError(
+            f"-s {name}={text}: a range is first:last, first:last:step or first:last:log; nothing was computed.",
+            remedy="write e.g. -s fast=5:60, or -s fast=5,10,20.",
+        )
+    return parts
 
 
 def _read(text: str) -> Any:

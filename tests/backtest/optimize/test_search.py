@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from workbench.backtest.optimize import plateau, search
 from workbench.backtest.optimize.journal import STUDY, open_journal
 from workbench.backtest.optimize.objective import Objective
 from workbench.backtest.optimize.search import optimize
+from workbench.backtest.sweep.chunk_store import ChunkStore
 from workbench.backtest.sweep.evaluate import METRICS, Evaluator, Setup
 from workbench.backtest.validation.neighbours import neighbours_of
 from workbench.backtest.validation.regions import region_at
@@ -328,6 +330,40 @@ class TestStored:
         with open_journal(first.journal), pytest.raises(BacktestError, match="another process is searching"):
             asked(trials=5, storage=tmp_path, resume=False)
         assert len(optuna_trials(tmp_path)) >= 5  # it was not deleted under the other one's hands
+
+    def test_a_patient_search_waits_for_the_other_one(self, tmp_path):
+        order = []
+
+        def wait():
+            with open_journal(tmp_path / "a.journal", patient=True):
+                order.append("the other one")
+
+        waiting = threading.Thread(target=wait)
+        with open_journal(tmp_path / "a.journal"):
+            waiting.start()
+            order.append("one")
+        waiting.join(30)
+        assert order == ["one", "the other one"]
+
+    @pytest.mark.parametrize("method", ["random", "tpe"])
+    def test_fewer_trials_are_the_first_ones_of_a_search_that_went_further(self, tmp_path, method):
+        asked(method, trials=36, storage=tmp_path)
+        pd.testing.assert_frame_equal(
+            asked(method, trials=20, storage=tmp_path).trials, asked(method, trials=20).trials
+        )
+
+    @pytest.mark.parametrize("method", ["grid", "tpe"])
+    def test_what_was_measured_is_kept_and_beginning_anew_forgets_it(self, tmp_path, monkeypatch, method):
+        space, store = {"fast": (2, 6), "slow": (10, 40)}, ChunkStore(tmp_path / "pieces")
+        first = optimize(CROSSING, space, method=method, trials=20, storage=tmp_path, store=store)
+        calls = []
+        act = Evaluator.metrics
+        monkeypatch.setattr(Evaluator, "metrics", lambda *given: calls.append(1) or act(*given))
+        again = optimize(CROSSING, space, method=method, trials=20, storage=tmp_path, store=store)
+        assert calls == []
+        pd.testing.assert_frame_equal(first.trials, again.trials)
+        optimize(CROSSING, space, method=method, trials=20, storage=tmp_path, store=store, resume=False)
+        assert calls
 
     def test_a_stopped_search_keeps_what_it_finished(self, tmp_path):
         def stop(done, _total):

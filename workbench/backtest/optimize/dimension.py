@@ -120,6 +120,8 @@ def dimension_of(name: str, wanted: Any, schema: Mapping[str, Any]) -> Dimension
                 remedy="give a range, e.g. (5, 50).",
             )
         wanted = (int(low), int(high)) if whole else (low, high)
+    if isinstance(wanted, Mapping):
+        wanted = _asked(name, wanted)
     if isinstance(wanted, tuple):
         found = _range(name, wanted, whole=whole)
         ends: Sequence[Any] = (found.low, found.high)
@@ -146,6 +148,21 @@ def dimension_of(name: str, wanted: Any, schema: Mapping[str, Any]) -> Dimension
                 remedy="stay inside.",
             )
     return found
+
+
+def _asked(name: str, stored: Mapping[str, Any]) -> Any:
+    """What `to_dict` wrote, as it was asked."""
+    if set(stored) == {"values"}:
+        return list(stored["values"])
+    if not {"low", "high"} <= set(stored) <= {"low", "high", "step", "log", "whole"}:
+        raise ParameterError(
+            f"{name}={dict(stored)!r} is neither a range nor a list of values.",
+            remedy="write low and high (and step, or log), or values.",
+        )
+    ends = stored["low"], stored["high"]
+    if stored.get("log"):
+        return (*ends, "log")
+    return ends if stored.get("step") is None else (*ends, stored["step"])
 
 
 def _range(name: str, wanted: tuple[Any, ...], *, whole: bool) -> Dimension:

@@ -22,14 +22,14 @@ STUDY = "search"
 
 
 @contextmanager
-def open_journal(path: Path | None, *, anew: bool = False) -> Iterator[BaseStorage]:
+def open_journal(path: Path | None, *, anew: bool = False, patient: bool = False) -> Iterator[BaseStorage]:
     """An optuna storage in a file, in memory when None; one process at a time holds the file.
 
-    `anew` empties it first. A line that a killed process left half written is cut off, which would otherwise spoil the
-    one after it.
+    `anew` empties it first; `patient` waits until nobody else holds it. A line that a killed process left half written
+    is cut off, which would otherwise spoil the one after it.
 
     Raises:
-        BacktestError: another process is searching with this file.
+        BacktestError: another process is searching with this file, and `patient` is False.
     """
     from optuna.storages import InMemoryStorage, JournalStorage
 
@@ -39,7 +39,9 @@ def open_journal(path: Path | None, *, anew: bool = False) -> Iterator[BaseStora
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("a") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system releases it when the process ends, however
+            fcntl.flock(
+                handle, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB)
+            )  # the system releases it when the process ends, however
         except OSError as error:
             raise BacktestError(
                 f"another process is searching with {path.name}; nothing was computed here.",

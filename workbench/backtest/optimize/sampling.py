@@ -96,20 +96,23 @@ def sample(
     resume: bool,
     sessions: int,
     progress: Callable[[int, int], None] | None,
+    patient: bool = False,
 ) -> list[Found]:
     """Search until `trials` different cells were evaluated; refused cells are not counted, repeats are not evaluated.
 
-    Every draw is seeded by `seed` and the trial's number and sees finished trials only, so a search that was killed and
-    resumed ends with the same trials as one that was not.
+    A journal that holds more, because more were asked for before, gives the first ones. Every draw is seeded by `seed`
+    and the trial's number and sees finished trials only, so a search that was killed and resumed ends with the same
+    trials as one that was not.
 
     Args:
         weigh: evaluates cells.
         path: the journal; None keeps nothing.
         resume: False: begin anew, the old journal is deleted.
         sessions: how many `weigh` has at share 1: a rung needs 21.
+        patient: wait for another process that is searching with this journal instead of an error.
     """
     known: dict[tuple[Any, ...], Found] = {}
-    with quiet(), open_journal(path, anew=not resume) as storage:
+    with quiet(), open_journal(path, anew=not resume, patient=patient) as storage:
         import optuna
 
         pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP) if pruning else optuna.pruners.NopPruner()
@@ -129,7 +132,13 @@ def sample(
             _answer(batch, known, weigh, space, rungs)
     if progress is not None:
         progress(min(_counted(known), trials), trials)
-    return list(known.values())
+    return _first(list(known.values()), trials)
+
+
+def _first(found: list[Found], trials: int) -> list[Found]:
+    """The cells up to the one with which `trials` were counted: what was tried after it was another wish."""
+    counted = np.cumsum([one.state != "failed" for one in found])
+    return found[: int(np.searchsorted(counted, trials)) + 1]
 
 
 def _counted(known: dict[tuple[Any, ...], Found]) -> int:

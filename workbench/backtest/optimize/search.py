@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,11 +19,13 @@ from workbench.backtest.optimize.plateau import plateau
 from workbench.backtest.optimize.sampling import Found, sample
 from workbench.backtest.optimize.space import Space, defaults_of
 from workbench.backtest.sweep.evaluate import METRICS, Evaluator
+from workbench.backtest.sweep.kept import Kept
 from workbench.backtest.validation.splits import LEAST_TRAIN, sessions_of
 from workbench.errors import BacktestError, BarsRefused, ParameterError
 from workbench.study import digest
 
 if TYPE_CHECKING:
+    from workbench.backtest.sweep.chunk_store import ChunkStore
     from workbench.backtest.sweep.evaluate import Setup
 
 METHODS = ("grid", "random", "tpe")
@@ -45,7 +48,9 @@ def optimize(
     pruning: bool = True,
     radius: int = 1,
     storage: Path | None = None,
+    store: ChunkStore | None = None,
     resume: bool = True,
+    patient: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Optimized:
     """Search a space for the best region; `Optimized.walk_forward()` then examines it on sessions the search never saw.
@@ -66,8 +71,11 @@ def optimize(
         radius: of a neighbourhood on a grid, in steps.
         storage: folder of journals: the search goes into `<hash of the question>.journal` there, an optuna
             JournalStorage with the study `search`. The same question asked again goes on with it (more `trials` extend
-            it). None: nothing is kept. A grid keeps nothing: it is a sweep.
-        resume: False: begin anew; the old journal is deleted.
+            it; `random` weighs cells in batches, so there another number is another journal). None: none is kept.
+        store: keeps what has no journal, the cells of a grid and those measured around a region: what is in it is not
+            computed again. Of this very question, with this number of trials.
+        resume: False: begin anew; the old journal and what `store` has are deleted.
+        patient: wait for another process that is searching with this journal instead of an error.
         progress: called with (done, trials) between batches; what it raises (e.g. JobCancelled) ends the search, and
             finished trials stay in the journal.
 
@@ -75,7 +83,8 @@ def optimize(
         ParameterError: an argument or the space is wrong.
         GridRefused: the space is empty, or a grid too large.
         BarsRefused: too few sessions remain to search.
-        BacktestError: no cell could be evaluated, or another process is searching with this journal.
+        BacktestError: no cell could be evaluated, or another process is searching with this journal and `patient` is
+            False.
     """
     goal = Objective(metric=objective) if isinstance(objective, str) else objective
     seed = setup.history.study.seed if seed is None else seed
@@ -93,26 +102,34 @@ def optimize(
             "nothing was computed.",
             remedy="use an earlier start or a smaller holdout.",
         )
+    if store is not None and not resume:
+        store.clear()
     defaults, evaluator = defaults_of(setup.kind), Evaluator(setup)
+    kept = evaluator if store is None else Kept(setup, store)
 
-    def weigh(cells: pd.DataFrame, share: float) -> tuple[pd.DataFrame, np.ndarray]:
+    def weigh(cells: pd.DataFrame, share: float, by: Evaluator = evaluator) -> tuple[pd.DataFrame, np.ndarray]:
         last = searched[max(1, math.ceil(share * len(searched))) - 1]
-        found = evaluator.metrics(cells, None, last)
+        found = by.metrics(cells, None, last)
         return found, goal.scores(cells, found, defaults=defaults, share=share)
+
+    weigh_and_keep = functools.partial(weigh, by=kept)
 
     path = None
     if method == "grid":
-        rows = _grid(wanted, weigh, progress)
+        rows = _grid(wanted, weigh_and_keep, progress)
     else:
         if storage is not None:
             question = _question(
                 setup,
                 space=wanted.to_dict(),
+                order=list(wanted.names),
                 objective=goal.to_dict(),
                 method=method,
                 seed=int(seed),
                 holdout=float(holdout),
                 pruning=bool(pruning),
+                # where a batch of random cells ends depends on how many are wished for, and pruning on the batch
+                **({"trials": int(trials)} if method == "random" else {}),
             )
             path = Path(storage) / f"{digest(question)}.journal"
         rows = sample(
@@ -126,11 +143,12 @@ def optimize(
             resume=resume,
             sessions=len(searched),
             progress=progress,
+            patient=patient,
         )
     frame = _frame(rows, wanted, "search")
 
     def measure(cells: list[tuple[Any, ...]]) -> pd.DataFrame:
-        return _frame(_whole(wanted, cells, weigh), wanted, "region")
+        return _frame(_whole(wanted, cells, weigh_and_keep), wanted, "region")
 
     if not (frame["state"] == "done").any():
         raise BacktestError(

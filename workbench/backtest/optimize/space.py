@@ -35,7 +35,7 @@ class Space:
         Args:
             space: for each parameter a list (or range, or array) of values, or a tuple `(low, high)`,
                 `(low, high, step)`, `(low, high, "log")`; whole numbers where the strategy wants whole numbers. None
-                means all values between the bounds of the strategy's own schema.
+                means all values between the bounds of the strategy's own schema. What `to_dict` wrote is read, too.
             fixed: names of parameters that do not vary.
 
         Raises:
@@ -119,7 +119,7 @@ class Space:
         return list(zip(*(dimension.draw(rng, count) for dimension in self.dimensions), strict=True))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, for hashing."""
+        """Plain JSON values; `of` reads them where every listed value is one itself."""
         return {dimension.name: dimension.to_dict() for dimension in self.dimensions}
 
 

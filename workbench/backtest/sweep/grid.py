@@ -174,6 +174,19 @@ class Chunks:
         return len(self.grid)
 
 
+def fixed_of(kind: type[Strategy], fixed: Mapping[str, Any], *, varied: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that do not vary, as the strategy's own schema reads them, as plain JSON values.
+
+    Args:
+        varied: by name; their values are not looked at.
+
+    Raises:
+        ParameterError: as `Grid.of`.
+    """
+    _check_names(kind, varied, fixed)
+    return {name: _plain(kind, name, _checked(kind, name, (value,)))[0] for name, value in fixed.items()}
+
+
 def _short(values: tuple[Any, ...]) -> str:
     return ", ".join(map(str, values)) if len(values) <= _SPELLED_OUT else f"{values[0]}…{values[-1]}"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from workbench.backtest.sweep.chunking import chunk_size
 from workbench.backtest.sweep.evaluate import Evaluator
 from workbench.backtest.validation.judging import judged
 from workbench.backtest.validation.moments import FROM_SUMS, Sums
@@ -20,6 +21,7 @@ from workbench.backtest.validation.splits import Split, combinatorial_splits, pu
 from workbench.errors import BarsRefused, ParameterError
 
 if TYPE_CHECKING:
+    from workbench.backtest.sweep.chunking import Store
     from workbench.backtest.sweep.evaluate import Setup
 
 # Returns held at once: 64 MB.
@@ -102,6 +104,7 @@ def cross_validate(
     metric: str = "sharpe",
     radius: int = 1,
     evaluator: Evaluator | None = None,
+    store: Store | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CrossValidation:
     """Cross-validate the choice of a region: on every split the best region of the train sessions is examined.
@@ -115,6 +118,7 @@ def cross_validate(
         metric: one of `FROM_SUMS`: a train set with gaps has no path and thus no drawdown.
         radius: of the neighbourhood, in grid steps.
         evaluator: one that is ready for this setup, e.g. that of the sweep; a new one when None.
+        store: keeps what the train sessions said of each piece of the cells; what is in it is not computed again.
         progress: called with (cells evaluated, cells); what it raises ends the work.
 
     Raises:
@@ -136,7 +140,7 @@ def cross_validate(
     train = np.array([np.isin(place, split.train) for split in splits])
     test = np.array([np.isin(place, split.test) for split in splits])
     evaluator = evaluator or Evaluator(setup)
-    inside = _train_metrics(evaluator, cells, train, metric, progress=progress, periods=periods)
+    inside = _train_metrics(evaluator, cells, train, metric, store=store, progress=progress, periods=periods)
     regions = [region_at(cells, parameters, values, around) for values in inside]
     found = sorted({region.row for region in regions if region is not None})
     if not found:
@@ -202,14 +206,25 @@ def _train_metrics(
     train: np.ndarray,
     metric: str,
     *,
+    store: Store | None,
     progress: Callable[[int, int], None] | None,
     periods: int,
 ) -> np.ndarray:
-    """The metric of every cell on every train set (split × cell), a chunk of cells at a time."""
+    """The metric of every cell on every train set (split × cell), a chunk of cells at a time.
+
+    The size of the chunks does not depend on who asks: a matrix product of another shape may round differently.
+    """
     found = np.empty((len(train), len(cells)))
-    for begin, end in _chunks(len(cells), max(1, AT_ONCE // train.shape[1])):
-        returns = evaluator.returns(cells.iloc[begin:end])[-train.shape[1] :]
-        found[:, begin:end] = Sums.of(returns, train).metric(metric, periods=periods)
+    size = max(1, min(AT_ONCE // train.shape[1], chunk_size(evaluator.setup)))
+    for number, (begin, end) in enumerate(_chunks(len(cells), size)):
+        known = None if store is None else store.load(number)
+        if known is None or known.shape != (end - begin, len(train)):
+            returns = evaluator.returns(cells.iloc[begin:end])[-train.shape[1] :]
+            values = Sums.of(returns, train).metric(metric, periods=periods)
+            known = pd.DataFrame(values.T, columns=[f"split {split}" for split in range(len(train))])
+            if store is not None:
+                store.save(number, known)
+        found[:, begin:end] = known.to_numpy().T
         if progress is not None:
             progress(end, len(cells))
     return found
