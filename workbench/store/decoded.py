@@ -17,7 +17,7 @@ from workbench.store.place import Stamp
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_BYTES: Final = 32 << 20
+MOST_BYTES: Final = 64 << 20
 
 # Path, stamp, number of the group (−1: the whole part), names of the columns (None: all).
 Name: TypeAlias = tuple[str, Stamp, int, tuple[str, ...] | None]
