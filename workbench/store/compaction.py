@@ -98,7 +98,7 @@ class Compaction:
 
     def loose(self, dataset: str) -> int:
         """How many parts in force were appended and never merged."""
-        return sum(1 for name in self._parts.of(dataset).live if _level(name) == 0)
+        return self._parts.of(dataset).loose
 
     def step(self, dataset: str, *, grace: pd.Timedelta = GRACE) -> None:
         """One merge of the loose parts and of the merged ones that are no larger than these together.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import json
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 # The key of the file's own list of its symbols, one per line.
 SYMBOLS: Final = b"symbols"
+_FIRST: Final = -(1 << 63)
+_LAST: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +37,58 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What the end of a part says: its schema, and the bounds of each of its groups of rows (int64 microseconds)."""
+    """What the end of a part says: its schema, and the bounds of each of its groups of rows.
+
+    Attributes:
+        symbols: all that are in the part; None where it does not say so.
+        bounds: the first and the last symbol of each group; None where that is not said.
+        in_order: all first symbols, all last ones, where both grow from group to group, as in a part that is sorted.
+        micro: whether the moments of `session` and of `learned` are microseconds themselves.
+        times: of each group that was looked at, first and last session and first `learned` (microseconds).
+    """
 
     metadata: pq.FileMetaData
     schema: pa.Schema
     symbols: frozenset[str] | None
     bounds: tuple[tuple[str, str] | None, ...]
-    first: np.ndarray = field(repr=False)
-    last: np.ndarray = field(repr=False)
-    learned: np.ndarray = field(repr=False)
+    in_order: tuple[list[str], list[str]] | None
+    micro: tuple[bool, bool]
+    times: list[tuple[int, int, int] | None] = field(repr=False)
 
     def groups(self, wanted: Wanted) -> list[int]:
         """The groups of rows that may hold what is wanted."""
         if self.symbols is not None and self.symbols.isdisjoint(wanted.symbols):
             return []
-        inside = (self.first <= micro(wanted.end)) & (self.last >= micro(wanted.start))
-        if wanted.as_of is not None:
-            inside &= self.learned <= micro(wanted.as_of)
-        names = sorted(wanted.symbols)
-        return [
-            number
-            for number in np.flatnonzero(inside).tolist()
-            if (bound := self.bounds[number]) is None or _any_between(names, *bound)
-        ]
+        start, end = micro(wanted.start), micro(wanted.end)
+        as_of = _LAST if wanted.as_of is None else micro(wanted.as_of)
+        found = []
+        for number in self._by_symbol(sorted(set(wanted.symbols))):
+            first, last, learned = self.times[number] or self._times(number)
+            if first <= end and last >= start and learned <= as_of:
+                found.append(number)
+        return found
+
+    def _by_symbol(self, names: list[str]) -> list[int]:
+        """The groups in whose bounds one of the sorted names lies."""
+        if self.in_order is not None and len(names) < len(self.bounds):
+            least, most = self.in_order
+            ranges = (range(bisect_left(most, name), bisect_right(least, name)) for name in names)
+            return sorted({number for numbers in ranges for number in numbers})
+        return [number for number, bound in enumerate(self.bounds) if bound is None or _any_between(names, *bound)]
+
+    def _times(self, number: int) -> tuple[int, int, int]:
+        """The bounds of the moments of a group, read when they are needed; what is not said bounds nothing."""
+        group = self.metadata.row_group(number)
+        session, learned = (group.column(self.schema.names.index(name)).statistics for name in ("session", "learned"))
+        first, last = (_bound(session, which, raw=self.micro[0]) for which in ("min", "max"))
+        known = _bound(learned, "min", raw=self.micro[1])
+        read = (
+            _FIRST if first is None else first,
+            _LAST if last is None else last,
+            _FIRST if known is None else known,
+        )
+        self.times[number] = read
+        return read
 
 
 def footer_of(source: Any) -> Footer:
@@ -65,28 +98,41 @@ def footer_of(source: Any) -> Footer:
     metadata = pq.read_metadata(source)
     schema = metadata.schema.to_arrow_schema()
     said = (metadata.metadata or {}).get(SYMBOLS)
-    numbers = [schema.names.index(name) for name in ("symbol", "session", "learned")]
+    symbol, session, learned = (schema.names.index(name) for name in ("symbol", "session", "learned"))
     bounds: list[tuple[str, str] | None] = []
-    times = np.empty((metadata.num_row_groups, 3), dtype=np.int64)
-    times[:] = (np.iinfo(np.int64).min, np.iinfo(np.int64).max, np.iinfo(np.int64).min)  # nothing said: anything
     for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        symbol, session, learned = (group.column(column).statistics for column in numbers)
-        known = symbol is not None and symbol.has_min_max
-        bounds.append((symbol.min, symbol.max) if known else None)
-        if session is not None and session.has_min_max:
-            times[number, 0], times[number, 1] = micro(pd.Timestamp(session.min)), micro(pd.Timestamp(session.max))
-        if learned is not None and learned.has_min_max:
-            times[number, 2] = micro(pd.Timestamp(learned.min))
+        known = metadata.row_group(number).column(symbol).statistics
+        said_too = known is not None and known.has_min_max
+        bounds.append((known.min_raw.decode(), known.max_raw.decode()) if said_too else None)
+    ends = [bound for bound in bounds if bound is not None]
+    least, most = [end[0] for end in ends], [end[1] for end in ends]
+    grow = len(ends) == len(bounds) and all(a <= b for of in (least, most) for a, b in pairwise(of))
     return Footer(
         metadata=metadata,
         schema=schema.remove_metadata(),
         symbols=None if said is None else frozenset(said.decode().split("\n")),
         bounds=tuple(bounds),
-        first=times[:, 0].copy(),
-        last=times[:, 1].copy(),
-        learned=times[:, 2].copy(),
+        in_order=(least, most) if grow else None,
+        micro=(_is_micro(metadata.schema.column(session)), _is_micro(metadata.schema.column(learned))),
+        times=[None] * metadata.num_row_groups,
     )
+
+
+def _is_micro(column: Any) -> bool:
+    """Whether the numbers of a column are microseconds themselves; a file of another make may have other units."""
+    if column.physical_type != "INT64":
+        return False
+    unit: str | None = json.loads(column.logical_type.to_json()).get("timeUnit")
+    return unit == "microseconds"
+
+
+def _bound(statistics: Any, which: str, *, raw: bool) -> int | None:
+    """A bound of a column of moments, in microseconds; None where it is not said."""
+    if raw and statistics is not None:  # making a moment of a number costs ten times as much as reading it
+        number: int | None = getattr(statistics, f"{which}_raw")
+        return number
+    moment = None if statistics is None else getattr(statistics, which)
+    return None if moment is None else micro(pd.Timestamp(moment))
 
 
 def micro(moment: pd.Timestamp) -> int:

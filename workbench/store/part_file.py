@@ -11,11 +11,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pandas as pd
 
 from workbench.errors import StoreError
-from workbench.store.footer import SYMBOLS, Footer, Wanted, footer_of, micro
+from workbench.store.decoded import Decoded
+from workbench.store.filtered import few, filtered, rows_of
+from workbench.store.footer import SYMBOLS, Footer, Wanted, footer_of
 from workbench.store.place import Stamp
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ _WHOLE: Final = 1 << 20
 _TAIL: Final = 1 << 16
 _GAP: Final = 1 << 16
 _FOOTERS: Final = 4_096
-_SHORT: Final = 4_096
+# The groups of a question about one symbol are kept decoded; those of a question about many are too many.
+_FEW_GROUPS: Final = 4
+_ALL: Final = -1
 _MOST_SYMBOLS: Final = 10_000
 
 
@@ -85,11 +88,12 @@ def as_bytes(table: pa.Table) -> bytes:
 
 
 class PartFiles:
-    """Reads parts of one place, and remembers their footers: a part never changes."""
+    """Reads parts of one place, and remembers their footers and what was decoded lately: a part never changes."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._footers: OrderedDict[str, tuple[Stamp, Footer]] = OrderedDict()
+        self._decoded = Decoded()
         self._lock = threading.Lock()
 
     def schema(self, path: str, stamp: Stamp | None) -> pa.Schema:
@@ -109,6 +113,9 @@ class PartFiles:
             FileNotFoundError: the part is not there; a compaction may have replaced it.
             StoreError: the part cannot be read.
         """
+        here = self._decoded_already(path, stamp, wanted)
+        if here is not None:
+            return here
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -117,13 +124,43 @@ class PartFiles:
                 with pq.ParquetFile(source, pre_buffer=False) as parquet:
                     if parquet.metadata.num_row_groups <= 1:  # looking at its bounds would cost more than its rows
                         table = parquet.read(columns=_present(parquet.schema_arrow, wanted), use_threads=False)
-                        return _few(table.replace_schema_metadata(None), wanted)
+                        table = table.replace_schema_metadata(None)
+                        self._decoded.keep((path, seen, _ALL, wanted.columns), table)
+                        return few(table, wanted)
             footer = self._footer(path, seen, source)
             columns, groups = _present(footer.schema, wanted), footer.groups(wanted)
             if not groups:
                 return pa.schema([footer.schema.field(name) for name in columns]).empty_table()
-            held = source if source is not None else self._ranges(path, seen, footer, groups, columns)
-            return _few(_groups(held, footer, groups, columns), wanted)
+            kept = len(groups) <= _FEW_GROUPS
+            here = self._decoded.groups(path, seen, columns, groups) if kept else {}
+            lacking = [group for group in groups if group not in here]
+            if lacking:
+                held = source if source is not None else self._ranges(path, seen, footer, lacking, columns)
+                table = _groups(held, footer, lacking, columns)
+                if not kept:
+                    return filtered(table, wanted)
+                here |= self._decoded.keep_groups(
+                    path, seen, {group: footer.metadata.row_group(group).num_rows for group in lacking}, table
+                )
+            return rows_of([here[group] for group in groups], wanted)
+
+    def _decoded_already(self, path: str, stamp: Stamp | None, wanted: Wanted) -> pa.Table | None:
+        """What `read` returns, where all of it was decoded lately; None where it was not."""
+        try:
+            seen = self._place.stamp(path) if stamp is None else stamp
+        except OSError:  # opening it will say the same
+            return None
+        whole = self._decoded.get((path, seen, _ALL, wanted.columns))
+        if whole is not None:
+            return few(whole, wanted)
+        footer = self._known(path, seen)
+        if footer is None:
+            return None
+        columns, groups = _present(footer.schema, wanted), footer.groups(wanted)
+        if not groups or len(groups) > _FEW_GROUPS:
+            return None
+        here = self._decoded.groups(path, seen, columns, groups)
+        return rows_of([here[group] for group in groups], wanted) if len(here) == len(groups) else None
 
     def read_all(self, path: str, stamp: Stamp | None) -> pa.Table:
         """All rows of a part, in its order. Raises FileNotFoundError, StoreError."""
@@ -245,32 +282,5 @@ def _groups(source: Any, footer: Footer, groups: list[int], columns: Sequence[st
     return table.replace_schema_metadata(None)
 
 
-def filtered(table: pa.Table, wanted: Wanted) -> pa.Table:
-    """The wanted rows of a table, in its order."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    symbol = table.column("symbol")
-    if len(wanted.symbols) == 1:
-        ours = pc.equal(symbol, pa.scalar(wanted.symbols[0], type=symbol.type))
-    else:
-        ours = pc.is_in(symbol, value_set=pa.array(wanted.symbols, type=symbol.type))
-    # The moments through numpy: on a few thousand rows its calls cost a tenth of Arrow's.
-    session = table.column("session").to_numpy()
-    mask = ours.to_numpy() & (session >= _moment(wanted.start)) & (session <= _moment(wanted.end))
-    if wanted.as_of is not None:
-        mask &= table.column("learned").to_numpy() <= _moment(wanted.as_of)
-    return table.filter(pa.array(mask))
-
-
-def _few(table: pa.Table, wanted: Wanted) -> pa.Table:
-    """The wanted rows of a long table; a short one is filtered together with others."""
-    return filtered(table, wanted) if table.num_rows > _SHORT else table
-
-
 def _present(schema: pa.Schema, wanted: Wanted) -> list[str]:
     return [name for name in schema.names if wanted.columns is None or name in wanted.columns]
-
-
-def _moment(moment: pd.Timestamp) -> np.datetime64:
-    return np.datetime64(micro(moment), "us")

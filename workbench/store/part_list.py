@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from workbench.errors import StoreError
+from workbench.store.part_name import parse
 
 if TYPE_CHECKING:
     from workbench.store.place import Place, Stamp
@@ -70,12 +71,14 @@ class Parts:
         hidden: parts that a note in force has replaced.
         notes: all notes, those in force first.
         in_force: how many of them are.
+        loose: how many of the parts to be read were never merged.
     """
 
     live: dict[str, Stamp | None]
     hidden: dict[str, Stamp | None]
     notes: tuple[Note, ...]
     in_force: int
+    loose: int
 
 
 class PartList:
@@ -84,30 +87,19 @@ class PartList:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._notes: dict[str, Note] = {}
+        self._last: dict[str, tuple[dict[str, Stamp | None], Parts]] = {}
 
     def of(self, dataset: str) -> Parts:
         """What lies there now, parts of other processes included. Raises StoreError for a damaged note."""
         names = self._place.names(dataset)
-        parts = {name: stamp for name, stamp in names.items() if name.endswith(".parquet")}
-        notes = [
-            note
-            for name in names
-            if name.startswith(_NOTE) and name.endswith(".json") and (note := self._note(dataset, name)) is not None
-        ]
-        good = list(notes)
-        while True:
-            explained = set(parts).union(*(note.replaces for note in good))
-            still = [note for note in good if note.by <= explained]
-            if len(still) == len(good):
-                break
-            good = still
-        replaced: set[str] = set().union(*(note.replaces for note in good))
-        return Parts(
-            live={name: stamp for name, stamp in parts.items() if name not in replaced},
-            hidden={name: stamp for name, stamp in parts.items() if name in replaced},
-            notes=(*good, *(note for note in notes if note not in good)),
-            in_force=len(good),
-        )
+        last = self._last.get(dataset)
+        if last is not None and last[0] == names:  # what the notes say follows from the names and never changes
+            return last[1]
+        notes = [self._note(dataset, name) for name in names if name.startswith(_NOTE) and name.endswith(".json")]
+        told = _told(names, [note for note in notes if note is not None])
+        if None not in notes:
+            self._last[dataset] = names, told
+        return told
 
     def _note(self, dataset: str, name: str) -> Note | None:
         path = f"{dataset}/{name}"
@@ -117,3 +109,23 @@ class PartList:
             except FileNotFoundError:  # it has done its work meanwhile
                 return None
         return self._notes[path]
+
+
+def _told(names: dict[str, Stamp | None], notes: list[Note]) -> Parts:
+    """Which of the objects of these names are in force."""
+    parts = {name: stamp for name, stamp in names.items() if name.endswith(".parquet")}
+    good = list(notes)
+    while True:
+        explained = set(parts).union(*(note.replaces for note in good))
+        still = [note for note in good if note.by <= explained]
+        if len(still) == len(good):
+            break
+        good = still
+    replaced: set[str] = set().union(*(note.replaces for note in good))
+    return Parts(
+        live={name: stamp for name, stamp in parts.items() if name not in replaced},
+        hidden={name: stamp for name, stamp in parts.items() if name in replaced},
+        notes=(*good, *(note for note in notes if note not in good)),
+        in_force=len(good),
+        loose=sum(1 for name in parts if name not in replaced and ((said := parse(name)) is None or said.level == 0)),
+    )

@@ -31,8 +31,9 @@ from workbench.store.facts import (
     normal,
     ordered,
 )
+from workbench.store.filtered import filtered
 from workbench.store.footer import Wanted
-from workbench.store.part_file import PartFiles, as_bytes, as_table, columns_id, filtered, together
+from workbench.store.part_file import PartFiles, as_bytes, as_table, columns_id, together
 from workbench.store.part_list import PartList
 from workbench.store.part_name import day, name_of, parse, symbol_hashes
 from workbench.store.place import Place
@@ -224,13 +225,12 @@ class Vintages:
         The table has all columns of the dataset, whatever rows it has; None when there is no part.
         """
         for _ in range(_TRIES):
-            live = self._parts.of(dataset).live
-            loose = sum(1 for name in live if (said := parse(name)) is None or said.level == 0)
+            parts = self._parts.of(dataset)
             try:
-                tables = self._tables(dataset, live, wanted)
+                tables = self._tables(dataset, parts.live, wanted)
             except FileNotFoundError:  # another process has merged and removed it since the listing
                 continue
-            return (filtered(together(tables, dataset=dataset), wanted) if tables else None), loose
+            return (filtered(together(tables, dataset=dataset), wanted) if tables else None), parts.loose
         raise StoreError(
             f"the parts of {dataset} are being replaced faster than they can be read; nothing was returned.",
             remedy="ask again; compact with a longer grace.",

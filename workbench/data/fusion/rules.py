@@ -31,7 +31,7 @@ class KindRule:
 
     Attributes:
         kind: a name of `workbench.data.kinds`, or `bars`.
-        lookback: so far back the store is asked.
+        lookback: so many whole days back the store is asked.
         bound: a fact that happened longer ago than this is stale: named as missing, and not weighed.
         half_life: so long until a fact counts half.
         columns: what is told.
@@ -39,7 +39,7 @@ class KindRule:
         subject: what the column `symbol` holds.
         spread: how a disagreement is measured: `relative` ((max − min) / mean of the absolute values) or `absolute`
             (max − min).
-        ahead: so far after the moment facts are looked for that were announced before they happen.
+        ahead: so many whole days after the moment facts are looked for that were announced before they happen.
         also: columns that are read and not told.
     """
 
@@ -53,6 +53,11 @@ class KindRule:
     spread: Literal["relative", "absolute"] = "relative"
     ahead: pd.Timedelta = _DAY
     also: tuple[str, ...] = ()
+
+    def reach(self, as_of: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """First and last day (timezone-naive midnights, both included) for which the store is asked at a moment."""
+        day = as_of.tz_localize(None).normalize()
+        return day - self.lookback, day + self.ahead
 
 
 def _days(number: float) -> pd.Timedelta:
