@@ -136,7 +136,7 @@ def test_a_wild_past_does_not_blur_a_calm_present():
 @pytest.mark.parametrize("jump", [1.5, 4.0, 400.0, 1e5])
 @pytest.mark.parametrize("execution_price", ["next_close", "same_close"])
 def test_a_jump_does_not_blur_the_calm_before_and_after_it(jump, execution_price):
-    # fourth powers of the largest jump are 1e28 times those of the other days, and most cells are not invested on its day
+    # fourth powers of the largest jump are 1e28 times those of other days, and most cells are not invested on its day
     steps = np.random.default_rng(4).normal(0, 0.01, 500)
     steps[[150, 151, 300]] = np.log([jump, 1 / jump, jump])
     history = of_closes(list(100 * np.exp(np.cumsum(steps))), start=30)

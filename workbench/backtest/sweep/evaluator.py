@@ -81,13 +81,13 @@ class Evaluator:
             for name in METRICS:
                 value = summary[name]
                 found[name][row] = np.nan if value is None else value
-        # Numbers as one block: a frame of as many columns one by one takes longer than the kernels for few cells.
-        numbers = pd.DataFrame(np.column_stack([found[name] for name in METRICS]), index=cells.index, columns=METRICS)
-        # Texts are made once each and repeated: to convert an array of them takes as long as the kernels, too.
-        error = answers.error if answers.error.any() else ""
-        engine = pd.Series(_ENGINES).array.take(answers.engine)
-        said = pd.DataFrame({"engine": engine, "error": error}, index=cells.index)
-        return pd.concat([numbers, said], axis=1)
+        # Numbers as one block, and texts made once each and repeated: a frame put together column by column, or from an
+        # array of texts, takes longer than the kernels for few cells.
+        block = np.column_stack([found[name] for name in METRICS])
+        answer = pd.DataFrame(block, index=cells.index, columns=METRICS, copy=False)
+        answer["engine"] = pd.Series(_ENGINES).array.take(answers.engine)
+        answer["error"] = answers.error if answers.error.any() else ""
+        return answer
 
     def returns(self, cells: pd.DataFrame, start: Any = None, end: Any = None) -> np.ndarray:
         """Simple returns (session × cell) from the second session on; a column of NaN where a cell failed.
