@@ -12,7 +12,7 @@ import pytest
 from tests.backtest.sweep.markets import assert_equal, by_reference, cross_cells, market, of_closes
 from workbench.backtest.costs import Costs
 from workbench.backtest.fill_rules import FillRules
-from workbench.backtest.sweep import averages, columns, cross_kernel, kernels, raw
+from workbench.backtest.sweep import averages, columns, cross_kernel, cross_tables, kernels, raw
 from workbench.backtest.sweep.evaluate import METRICS, Evaluator, Setup, evaluate, returns_of
 from workbench.backtest.sweep.evaluator import unsupported
 from workbench.backtest.sweep.warmup import warm_up
@@ -203,7 +203,8 @@ class TestKernels:
         entries = (
             averages.simple,
             averages.exponential,
-            cross_kernel.spans,
+            cross_tables.spans,
+            cross_tables.turns,
             cross_kernel.all_in_crosses,
             kernels.crossed,
             kernels.weighted,

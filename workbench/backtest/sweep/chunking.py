@@ -20,7 +20,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 CHUNK_SECONDS = 0.1
 # Seconds that a cell takes, roughly: per bar (and symbol) in the kernels, per bar of a strategy that decides in Python,
 # per cell and per bar in the reference engine. Only the size of chunks depends on them.
-_ALONE, _SHARED, _DECIDING, _REFERENCE, _REFERENCE_BAR = 2e-9, 1e-8, 2e-6, 5e-3, 2e-6
+_ALONE, _SHARED, _DECIDING, _REFERENCE, _REFERENCE_BAR = 1e-9, 1e-8, 2e-6, 5e-3, 2e-6
 _MOST = 50_000
 
 

@@ -1,36 +1,25 @@
 """The fused kernel of one symbol, all in or all out: crosses, fills, costs and metrics in one pass, nothing stored.
 
-Why it is fast. Averages are shared columns, so a cell is a pair of column numbers. Crosses are found by comparing whole
-blocks of bars at once. While everything is invested the strategy's return is the symbol's own, so what a holding adds
-to the sums of returns, and how deep it fell, is looked up in a table prepared once per symbol, whatever its length;
-only the bars of the two fills are worked out one by one.
+Why it is fast. Averages are shared columns, so a cell is a pair of column numbers. Crosses are found in words of 64
+bars: which of them lie above, and where that changes. Between all cash and no cash returns do not depend on how much is
+invested, so what a holding adds to the sums of returns, and how deep it fell, is looked up in two rows each of tables
+prepared once per symbol, whatever its length; only the purse is carried from trade to trade.
 
-Why it is exact. The table holds sums from each bar to the borders of its block, and of runs of whole blocks; a holding
-is put together from them by addition alone. Differences of long running sums, which lose digits, do not occur.
+Why it is exact. See `cross_tables` for what rounding takes; where it could reach the tenth digit, the cell is left to
+the plain kernel.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 
+from workbench.backtest.sweep.bits import highest_bit, lowest_bit
 from workbench.backtest.sweep.compiled import compiled, inlined
 
 # ruff: noqa: C901, PLR0912, PLR0915, PLR0917 - a kernel is one pass, with many plain arguments in a fixed order
 
-# Sums so far of r, r², r³, r⁴, min(r, 0)² and of the equity; its highest value, and the least value / highest before.
-Sums: TypeAlias = tuple[float, float, float, float, float, float, float, float]
-
-# What the table says about a span of bars: sums of r, r², r³, r⁴, min(r, 0)² and of the closes; the highest and the
-# lowest close, and the least close / earlier highest close.
-_R1, _R2, _R3, _R4, _DOWN, _SUM, _HIGH, _LOW, _FALL = range(9)
-_SPAN = 9
-# Bars of a block: 2 ** _SHIFT.
-_SHIFT = 4
-_BLOCK = 1 << _SHIFT
-# Bars that are compared at once, and few of them.
-_STRETCH, _FEW = 64, 8
+# Bars that are compared at once.
+_WORD = 64
 
 # The columns of `raw`, written out again: what is compiled is kept until this file changes, whatever other files say.
 (
@@ -56,195 +45,47 @@ _STRETCH, _FEW = 64, 8
     _UNSURE,
 ) = range(20)
 
-# The reference engine's rule: what is smaller than this part of the initial cash is no order.
-_DUST = 1e-9
-# Below this part of the initial cash the rule above comes near, and the cell is left to the plain kernel.
+# Below this part of the initial cash the reference engine's rule, that 1e-9 of it is no order, comes near, and the cell
+# is left to the plain kernel.
 _DECAYED = 1e-6
 # A variance this small beside the mean square has lost digits; the plain kernel computes it in two passes.
 _CANCELLED = 1e-3
+# Rounding per holding of a sum of rows of the table, and per bar and holding of what carries the rounding along: more
+# than can be.
+_ROUNDING, _CARRIED = 4.5e-16, 1e-31
+# What rounding may change of a sum of powers, and of a mean beside the deviation (a year has up to 100,000 bars).
+_PART, _MEANS = 1e-10, 1e-13
 
 
 @inlined
-def _nothing(span: np.ndarray) -> None:
-    for item in range(6):
-        span[item] = 0.0
-    span[_HIGH], span[_LOW], span[_FALL] = 0.0, np.inf, np.inf
-
-
-@inlined
-def _join(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
-    """The span of two neighbouring spans; `out` may be one of them."""
-    for item in range(6):
-        out[item] = left[item] + right[item]
-    fall = min(left[_FALL], right[_FALL])
-    if left[_HIGH] > 0.0:
-        fall = min(fall, right[_LOW] / left[_HIGH])
-    out[_HIGH], out[_LOW] = max(left[_HIGH], right[_HIGH]), min(left[_LOW], right[_LOW])
-    out[_FALL] = fall
-
-
-@inlined
-def _bar(close: float, before: float, out: np.ndarray) -> None:
-    change = close / before - 1.0
-    square = change * change
-    out[_R1], out[_R2], out[_R3], out[_R4] = change, square, square * change, square * square
-    out[_DOWN] = square if change < 0.0 else 0.0
-    out[_SUM], out[_HIGH], out[_LOW], out[_FALL] = close, close, close, 1.0
-
-
-@compiled
-def spans(close: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The table of a symbol: for each bar from its block's begin and to its end, and for runs of whole blocks.
-
-    Args:
-        close: closes without NaN from row `first` on.
-
-    Returns:
-        `begin` and `end`, (bar × 9); `whole`, (level × block × 9): a disjoint sparse table, in which the span of blocks
-        i … j is that of level ℓ at i joined with that at j, where ℓ is the highest bit in which i and j differ.
-    """
-    length = len(close)
-    blocks = (length + _BLOCK - 1) // _BLOCK
-    begin, end = np.empty((length, _SPAN)), np.empty((length, _SPAN))
-    one = np.empty(_SPAN)
-    levels = 1
-    while (1 << levels) < blocks:
-        levels += 1
-    whole = np.empty((levels + 1, blocks, _SPAN))
-    for block in range(blocks):
-        low, high = block * _BLOCK, min((block + 1) * _BLOCK, length)
-        _nothing(one)
-        for row in range(low, high):
-            if row > first:
-                _bar(close[row], close[row - 1], begin[row])
-                _join(one, begin[row], begin[row])
-                one[:] = begin[row]
-            else:
-                _nothing(begin[row])
-        _nothing(one)
-        for row in range(high - 1, low - 1, -1):
-            if row > first:
-                _bar(close[row], close[row - 1], end[row])
-                _join(end[row], one, end[row])
-                one[:] = end[row]
-            else:
-                _nothing(end[row])
-        whole[0, block] = begin[high - 1]
-    for level in range(1, levels + 1):
-        half = 1 << level
-        for middle in range(half, blocks + half, 2 * half):
-            low, high = middle - half, min(middle + half, blocks)
-            _nothing(one)
-            for block in range(min(middle, blocks) - 1, low - 1, -1):
-                _join(whole[0, block], one, whole[level, block])
-                one[:] = whole[level, block]
-            _nothing(one)
-            for block in range(middle, high):
-                _join(one, whole[0, block], whole[level, block])
-                one[:] = whole[level, block]
-    return begin, end, whole
-
-
-@inlined
-def _over(fast: np.ndarray, slow: np.ndarray) -> np.int32:
-    """In how many bars fast > slow: a sum of comparisons, which the compiler does eight at a time."""
-    over = np.int32(0)
-    for item in range(len(fast)):
-        over += np.int32(fast[item] > slow[item])
-    return over
+def _above(fast: np.ndarray, slow: np.ndarray) -> np.uint64:
+    """In which of 64 bars fast > slow, one bit each: comparisons that the compiler does eight at a time."""
+    word = np.uint64(0)
+    for bar in range(_WORD):
+        word |= np.uint64(fast[bar] > slow[bar]) << np.uint64(bar)
+    return word
 
 
 @compiled
 def _crosses(fast: np.ndarray, slow: np.ndarray, first: int, last: int, events: np.ndarray) -> int:
-    """Rows from `first` to `last` in which fast > slow begins or ends, alternating; how many there are.
-
-    A stretch of bars, and within it a few bars, are passed over when all of them lie on the side that is known.
-    """
-    found, above, row = 0, False, first
-    while row <= last:
-        size = min(_STRETCH, last + 1 - row)
-        if size < _STRETCH or _over(fast[row : row + _STRETCH], slow[row : row + _STRETCH]) != (_STRETCH * above):
-            for few in range(row, row + size, _FEW):
-                width = min(_FEW, row + size - few)
-                f, s = fast[few : few + width], slow[few : few + width]
-                if width < _FEW or _over(f[:_FEW], s[:_FEW]) != (_FEW * above):
-                    for item in range(width):
-                        now = f[item] > s[item]
-                        events[found] = few + item
-                        found += now != above
-                        above = now
-        row += size
+    """Rows from `first` to `last` in which fast > slow begins or ends, alternating; how many there are."""
+    found, before, row = 0, np.uint64(0), first
+    while row + _WORD <= last + 1:
+        word = _above(fast[row : row + _WORD], slow[row : row + _WORD])
+        changes = word ^ ((word << np.uint64(1)) | before)
+        before = word >> np.uint64(_WORD - 1)
+        while changes != np.uint64(0):
+            events[found] = row + lowest_bit(changes)
+            found += 1
+            changes &= changes - np.uint64(1)
+        row += _WORD
+    above = before != np.uint64(0)
+    for rest in range(row, last + 1):
+        now = fast[rest] > slow[rest]
+        events[found] = rest
+        found += now != above
+        above = now
     return found
-
-
-@inlined
-def _absorb(span: np.ndarray, qty: float, left: float, sums: Sums) -> Sums:
-    """Add a span of bars with `qty` shares and `left` cash to the sums so far."""
-    r1, r2, r3, r4, down, total, peak, fall = sums
-    low = qty * span[_LOW] + left
-    if low < fall * peak:
-        fall = low / peak
-    return (
-        r1 + span[_R1],
-        r2 + span[_R2],
-        r3 + span[_R3],
-        r4 + span[_R4],
-        down + span[_DOWN],
-        total + span[_SUM] * qty,
-        max(peak, qty * span[_HIGH] + left),
-        min(fall, span[_FALL]),
-    )
-
-
-@inlined
-def _step(before: float, after: float, sums: Sums) -> Sums:
-    """Add one bar in which the equity went from `before` to `after`."""
-    r1, r2, r3, r4, down, total, peak, fall = sums
-    change = after / before - 1.0
-    square = change * change
-    if after < fall * peak:
-        fall = after / peak
-    return (
-        r1 + change,
-        r2 + square,
-        r3 + square * change,
-        r4 + square * square,
-        down + (square if change < 0.0 else 0.0),
-        total + after,
-        max(peak, after),
-        fall,
-    )
-
-
-@inlined
-def _held(
-    begin: np.ndarray,
-    end: np.ndarray,
-    whole: np.ndarray,
-    close: np.ndarray,
-    low: int,
-    high: int,
-    qty: float,
-    left: float,
-    sums: Sums,
-) -> Sums:
-    """Add the bars from `low` to `high`, both included, in which nothing was traded."""
-    block, other = low >> _SHIFT, high >> _SHIFT
-    if block == other:
-        for row in range(low, high + 1):
-            sums = _step(qty * close[row - 1] + left, qty * close[row] + left, sums)
-        return sums
-    sums = _absorb(end[low], qty, left, sums)
-    inner, outer = block + 1, other - 1
-    if inner == outer:
-        sums = _absorb(whole[0, inner], qty, left, sums)
-    elif inner < outer:
-        level, apart = 0, (inner ^ outer) >> 1
-        while apart:
-            level, apart = level + 1, apart >> 1
-        sums = _absorb(whole[level, inner], qty, left, sums)
-        sums = _absorb(whole[level, outer], qty, left, sums)
-    return _absorb(begin[high], qty, left, sums)
 
 
 @compiled
@@ -254,9 +95,11 @@ def all_in_crosses(
     slow: np.ndarray,
     close: np.ndarray,
     fill: np.ndarray,
-    begin: np.ndarray,
-    end: np.ndarray,
-    whole: np.ndarray,
+    table: np.ndarray,
+    enter: np.ndarray,
+    leave: np.ndarray,
+    shares: np.ndarray,
+    size: np.ndarray,
     first: int,
     last: int,
     lag: int,
@@ -271,7 +114,8 @@ def all_in_crosses(
         columns: averages, (window × session); NaN compares as "not above".
         fast, slow: (cell,) rows of `columns`.
         close, fill: closes and prices of fills, without NaN from `first` − 1 (if there is one) to `last`.
-        begin, end, whole: see `spans`.
+        table: see `cross_tables.spans`.
+        enter, leave, shares, size: see `cross_tables.turns`.
         first, last: the sessions evaluated, both included.
         lag: sessions from wish to fill: 1, or 0 for fills at the close of the decision.
         fee, worse: fractions, of the value traded and of the price.
@@ -283,53 +127,69 @@ def all_in_crosses(
     for cell in range(len(fast)):
         found = _crosses(columns[fast[cell]], columns[slow[cell]], first, last - lag, events)
         cash, flat_from, held, traded, cost, unsure = cash0, first, 0, 0.0, 0.0, 0.0
-        wins, closed, won, lost, opened, final = 0, 0, 0.0, 0.0, 0, cash0
-        sums = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, cash0, 1.0)
+        wins, closed, won, lost, final = 0, 0, 0.0, 0.0, cash0
+        r1, r2, r3, r4, down, more2, more3, more4 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        total, peak, fall = 0.0, cash0, 1.0
         for event in range(0, found, 2):
             row = events[event] + lag
-            if cash < _DECAYED * cash0:
-                unsure = 1.0
-                break
+            leaves = event + 1 < found
+            out = events[event + 1] + lag if leaves else last + 1
+            qty = cash * shares[row - first]
             price = fill[row] * (1.0 + worse)
-            qty = cash / fill[row]
-            asked = qty * price
-            asked += asked * fee
-            if not (asked <= cash or asked - cash <= _DUST * asked):
-                qty = cash / (1.0 + fee) / price
-            qty = min(qty, cash / (price * (1.0 + fee)))
             value = qty * price
             paid = value * fee
-            left = max(0.0, cash - value - paid)
             traded += value
             cost += paid + abs(price - fill[row]) * qty
-            r1, r2, r3, r4, down, total, peak, fall = sums
             total += (row - flat_from) * cash
-            equity = left + qty * close[row]
-            later = row + 1
+            low = row
             if row == first:  # only at the close of the decision: there is no return yet
-                sums = (r1, r2, r3, r4, down, total + equity, peak, fall)
-            else:
-                sums = _step(cash, equity, (r1, r2, r3, r4, down, total, peak, fall))
-            leaves = event + 1 < found
-            until = events[event + 1] + lag - 1 if leaves else last
-            if row == first and until > row:  # the first return counts from the initial cash
-                sums = _step(cash0, left + qty * close[later], sums)
-                later += 1
-            if until >= later:
-                sums = _held(begin, end, whole, close, later, until, qty, left, sums)
-            held += until - row + 1
-            opened += 1
+                total += qty * close[row]
+                low = row + 1
+            if low < out:
+                here, there = enter[row - first], leave[out - first]
+                r1 += here[0] + there[0]
+                r2 += here[1] + there[1]
+                r3 += here[2] + there[2]
+                r4 += here[3] + there[3]
+                down += here[4] + there[4]
+                more2 += here[5] + there[5]
+                more3 += here[6] + there[6]
+                more4 += here[7] + there[7]
+                high = out - 1
+                level = 0
+                if low < high:
+                    level = highest_bit(np.uint64(low ^ high))
+                    span = table[level, low]
+                    if qty * span[1] < fall * peak:
+                        fall = qty * span[1] / peak
+                    fall = min(fall, span[2])
+                    peak = max(peak, qty * span[0])
+                    total += qty * span[3]
+                span = table[level, high]
+                if qty * span[1] < fall * peak:
+                    fall = qty * span[1] / peak
+                fall = min(fall, span[2])
+                peak = max(peak, qty * span[0])
+                total += qty * span[3]
+            held += out - row
             if leaves:
-                out = until + 1
                 got = fill[out] * (1.0 - worse)
                 gain = qty * got
                 owed = gain * fee
-                before = left + qty * close[until] if until > first else cash0
-                cash = left + gain - owed
+                cash = gain - owed
+                if cash < _DECAYED * cash0:
+                    unsure = 1.0
+                    break
                 traded += gain
                 cost += owed + abs(got - fill[out]) * qty
-                r1, r2, r3, r4, down, total, peak, fall = _step(before, cash, sums)
-                sums = (r1, r2, r3, r4, down, total - cash, peak, fall)
+                if low == out:  # bought in the first session, sold in the second: their only return
+                    change = cash / cash0 - 1.0
+                    square = change * change
+                    r1, r2, r3, r4 = r1 + change, r2 + square, r3 + square * change, r4 + square * square
+                    down += square if change < 0.0 else 0.0
+                if cash < fall * peak:
+                    fall = cash / peak
+                peak = max(peak, cash)
                 flat_from = out
                 closed += 1
                 pnl = gain - value - (paid + owed)
@@ -341,13 +201,23 @@ def all_in_crosses(
                 final = cash
             else:
                 flat_from = last + 1
-                final = left + qty * close[last]
-        r1, r2, r3, r4, down, total, peak, fall = sums
+                final = qty * close[last]
         total += (last + 1 - flat_from) * cash
+        opened = (found + 1) // 2
+        r2, r3, r4 = r2 + more2, r3 + more3, r4 + more4
         mean = r1 / count
         m2 = r2 - count * mean * mean
-        if r2 > 0.0 and m2 < _CANCELLED * r2:
-            unsure = 1.0
+        if opened > 0:
+            blur, slip = _ROUNDING * opened * size[0], _CARRIED * (count + opened)
+            if (
+                m2 < _CANCELLED * r2
+                or blur * blur > _MEANS * _MEANS * count * min(m2, down)
+                or _ROUNDING * opened * size[4] > _PART * down
+                or slip * size[1] > _PART * r2
+                or slip * abs(size[2]) > _PART * m2 * np.sqrt(m2 / count)
+                or slip * size[3] > _PART * r4
+            ):
+                unsure = 1.0
         line = raw[cell]
         line[_COUNT], line[_GROWTH], line[_MEAN], line[_M2] = count, final / cash0, mean, m2
         line[_M3] = r3 - 3.0 * mean * r2 + 2.0 * count * mean**3

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.backtest.sweep.columns import Columns
-from workbench.backtest.sweep.cross_kernel import all_in_crosses, spans
+from workbench.backtest.sweep.cross_kernel import all_in_crosses
+from workbench.backtest.sweep.cross_tables import spans, spans_fit, turns
 from workbench.backtest.sweep.kernels import crossed
 from workbench.backtest.sweep.raw import UNSURE, WIDTH
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _WORTH_A_THREAD = 500_000
 # Pieces per thread: one that is held up leaves its pieces to the others.
 _PIECES = 4
+# The most bytes of the table of closes of one symbol: about 700,000 bars. Longer ones are left to the plain kernel.
+_TABLE = 450_000_000
 
 
 class Crossing:
@@ -42,7 +45,7 @@ class Crossing:
         self._money = money
         self._workers = workers
         self._columns = Columns(family, close)
-        self._single: tuple[int, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
+        self._single: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def raw(self, fast: np.ndarray, slow: np.ndarray, stretch: Stretch, equity: np.ndarray | None) -> np.ndarray:
         """The raw numbers of cells, (cell × `raw.WIDTH`).
@@ -78,7 +81,7 @@ class Crossing:
         self, stretch: Stretch, columns: np.ndarray, fast: np.ndarray, slow: np.ndarray, found: np.ndarray
     ) -> bool:
         """Use the kernel of one symbol; False, and nothing done, where the bars are not what it needs."""
-        if not stretch.complete:
+        if not stretch.complete or not spans_fit(len(self._close), _TABLE):
             return False
         if self._single is None:
             gaps = np.flatnonzero(~self._priced[:, 0])
@@ -89,6 +92,8 @@ class Crossing:
         if stretch.first < begin:
             return False
         fills = stretch.price[:, 0].copy()
+        fee, worse, _ = self._money
+        returns = turns(closes, fills, stretch.first, stretch.last, fee, worse)
 
         def work(piece: slice) -> None:
             all_in_crosses(
@@ -97,7 +102,8 @@ class Crossing:
                 slow[piece],
                 closes,
                 fills,
-                *table,
+                table,
+                *returns,
                 stretch.first,
                 stretch.last,
                 stretch.lag,

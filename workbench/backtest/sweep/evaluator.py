@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from workbench.backtest.sweep.crossing import Crossing
 
 CROSS, WEIGHTS, REFERENCE = "kernel:cross", "kernel:weights", "reference"
+_ENGINES = (REFERENCE, CROSS, WEIGHTS)
+_REFERENCE, _CROSS, _WEIGHTS = range(3)
 # Ranges of sessions that are kept ready: the folds of a validation come back for each of its steps.
 _KEPT = 64
 # Weights that sum to 1 may miss it by rounding: the reference engine's tolerance.
@@ -79,10 +81,13 @@ class Evaluator:
             for name in METRICS:
                 value = summary[name]
                 found[name][row] = np.nan if value is None else value
-        # Numbers as one block: a frame of as many columns one by one takes longer than the kernels for few cells.
-        numbers = pd.DataFrame(np.column_stack([found[name] for name in METRICS]), index=cells.index, columns=METRICS)
-        said = pd.DataFrame({"engine": answers.engine, "error": answers.error}, index=cells.index)
-        return pd.concat([numbers, said], axis=1)
+        # Numbers as one block, and texts made once each and repeated: a frame put together column by column, or from an
+        # array of texts, takes longer than the kernels for few cells.
+        block = np.column_stack([found[name] for name in METRICS])
+        answer = pd.DataFrame(block, index=cells.index, columns=METRICS, copy=False)
+        answer["engine"] = pd.Series(_ENGINES).array.take(answers.engine)
+        answer["error"] = answers.error if answers.error.any() else ""
+        return answer
 
     def returns(self, cells: pd.DataFrame, start: Any = None, end: Any = None) -> np.ndarray:
         """Simple returns (session × cell) from the second session on; a column of NaN where a cell failed.
@@ -136,12 +141,12 @@ class Evaluator:
         rows = np.flatnonzero(able)
         whole = None if equity is None else equity[rows]
         raw = self._crossing.raw(pairs[0][rows], pairs[1][rows], part.stretch, whole)
-        sure = rows[raw[:, UNSURE] == 0]
         answers.raw[rows] = raw
-        answers.engine[sure] = CROSS
+        able[rows] = raw[:, UNSURE] == 0
+        answers.engine[able] = _CROSS
         if equity is not None and whole is not None:
             equity[rows] = whole
-        return np.setdiff1d(np.arange(len(cells)), sure)
+        return np.flatnonzero(~able)
 
     def _pairs(self, cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray] | None:
         """The two windows of each cell; None where that is not all there is to a cell."""
@@ -193,7 +198,7 @@ class Evaluator:
                     found,
                 )
                 if found[0, UNSURE] == 0:
-                    answers.engine[row] = WEIGHTS
+                    answers.engine[row] = _WEIGHTS
                     continue
             left.append(row)
         return np.array(left, dtype=np.int64)
@@ -230,9 +235,7 @@ class _Answers:
 
     @classmethod
     def none(cls, cells: int) -> _Answers:
-        return cls(
-            np.full((cells, WIDTH), np.nan), np.full(cells, REFERENCE, dtype=object), np.full(cells, "", dtype=object)
-        )
+        return cls(np.full((cells, WIDTH), np.nan), np.full(cells, _REFERENCE), np.full(cells, "", dtype=object))
 
 
 def simulated(setup: Setup, cell: dict[str, Any]) -> Simulation:

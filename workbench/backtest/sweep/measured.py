@@ -47,6 +47,7 @@ def measured(raw: np.ndarray, *, periods: int) -> dict[str, np.ndarray]:
         downside = np.sqrt(raw[:, DOWN] / count)
         spread = np.where(count > 1, np.sqrt(raw[:, M2] / count), np.nan)
         spread = np.where(spread > ZERO, spread, np.nan)
+        cube = spread * spread * spread  # powers are slow
         found = {
             "total_return": growth - 1.0,
             "cagr": cagr,
@@ -55,8 +56,8 @@ def measured(raw: np.ndarray, *, periods: int) -> dict[str, np.ndarray]:
             "sortino": np.where(downside > ZERO, raw[:, MEAN] / downside * year, np.nan),
             "max_drawdown": np.minimum(fall, 0.0),
             "calmar": np.where(-fall > ZERO, cagr / -fall, np.nan),
-            "skewness": raw[:, M3] / count / spread**3,
-            "kurtosis": raw[:, M4] / count / spread**4,
+            "skewness": raw[:, M3] / count / cube,
+            "kurtosis": raw[:, M4] / count / (cube * spread),
             "exposure": raw[:, EXPOSURE],
             "turnover": raw[:, VALUE] / 2.0 / raw[:, EQUITY] / (count / periods),
             "trades": raw[:, TRADES],
