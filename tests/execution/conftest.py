@@ -117,7 +117,9 @@ class ScriptedBroker:
         return self.live[client_order_id]
 
 
-WIDE = Limits(allow_short=True, max_gross_exposure=10**6, max_position_fraction=10**6, min_cash=-(10**12), price_collar=9)
+WIDE = Limits(
+    allow_short=True, max_gross_exposure=10**6, max_position_fraction=10**6, min_cash=-(10**12), price_collar=9
+)
 
 
 def ask_replace(journal, intent_id, **changes):

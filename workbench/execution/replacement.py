@@ -119,7 +119,9 @@ def replace_in(
     day = dt.date.fromisoformat(row.session)
     store_refusals(opened, [stored], account=row.account, bot=row.bot, session=day, generation=generation)
     told = stored_refusals(opened, row.account, row.bot, day, generation=generation)
-    return _proposal(row, refusals=tuple(one for one in told if one["leg"] == found.leg and one["symbol"] == row.symbol))
+    return _proposal(
+        row, refusals=tuple(one for one in told if one["leg"] == found.leg and one["symbol"] == row.symbol)
+    )
 
 
 def _refusal(

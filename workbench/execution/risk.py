@@ -160,9 +160,7 @@ def _unless_reducing(
     return checked
 
 
-_ADDS_RISK = _unless_reducing(
-    standing.losses, reach.short, reach.position, reach.exposure, reach.budgets, reach.money
-)
+_ADDS_RISK = _unless_reducing(standing.losses, reach.short, reach.position, reach.exposure, reach.budgets, reach.money)
 # The order of the checks; the docstring of `check` and the members of RefusalCode repeat it.
 _RULES: tuple[Callable[[Exposure, OrderWish], Refusal | None], ...] = (
     standing.trading_state,
