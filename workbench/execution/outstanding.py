@@ -165,7 +165,7 @@ def beside(session: Session, account: str, intent_id: str) -> Beside:
         cap = next((one.cap for one in group if one.row.id == intent_id), None)
         for one in group:
             others += [_order(one.row, one.row.missing)] if one.row.missing > 0 else []
-            place += one.asked if one.asked else [_order(one.row, one.coming)] if one.coming > 0 else []
+            place += one.asked or ([_order(one.row, one.coming)] if one.coming > 0 else [])
     return Beside(tuple(others), tuple(place), cap)
 
 

@@ -104,7 +104,7 @@ def wished(
     older = opened.get(IntentRow, row.replaces_id) if row.state == IntentState.INTENT and row.replaces_id else None
     distance = "trail_price" if row.trail_percent is None else "trail_percent"
     asked = {"qty": qty, "limit_price": limit_price, "stop_price": stop_price, distance: trail}
-    changes = {name: value for name, value in asked.items() if value is not None and not value == getattr(row, name)}
+    changes = {name: value for name, value in asked.items() if value is not None and value != getattr(row, name)}
     found = Replacing(row, older or row, changes, changes.get("qty", row.qty))
     _check(found)
     return found

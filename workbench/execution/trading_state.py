@@ -148,8 +148,8 @@ def may_send(session: Session, row: IntentRow, *, home: Path | None = None) -> s
     """Whether an intent may leave now, in the transaction that claims it: empty when it may, else why not.
 
     HALTED lets nothing out but reducing intents of the bot `kill`; REDUCING lets out what brings a holding nearer to
-    zero, and what takes the place of an order with no number above it. Holdings are what booked fills and the newest reconciliation say; other orders on the same side that may be
-    live count as filled.
+    zero, and what takes the place of an order with no number above it. Holdings are what booked fills and the newest
+    reconciliation say; other orders on the same side that may be live count as filled.
     """
     state = standing(session, row.account, home=home)
     if state is TradingState.ACTIVE:
