@@ -11,7 +11,9 @@ import pytest
 from workbench.errors import ExecutionError, NoData, ParameterError
 from workbench.exchange import embedded
 from workbench.execution import halts
+from workbench.execution.algos.parents import Parents
 from workbench.execution.journal import Journal
+from workbench.execution.router import RouteRules
 from workbench.market.order import IntentState, OrderType, OrderWish, Side
 from workbench.market.trading_state import TradingState
 from workbench.orchestration import desk
@@ -69,6 +71,62 @@ def test_the_switch_beside_a_desk_that_is_at_work(place):
     assert not control.cancel(ACCOUNT, late.client_order_id).state.is_end
     handle.settled([late], until="ended")
     assert journal.intent(late.id).state is IntentState.CANCELED
+
+
+@pytest.fixture
+def minutes(tmp_path):
+    """The same at an exchange that steps through the synthetic market by minutes."""
+    workspace = Workspace.open(tmp_path)
+    settings = Settings(home=tmp_path)
+    found = opened(workspace, settings, ACCOUNT, source="synthetic", seed=7, cash=1e6, at=NOW, timeframe="1m")
+    handle = desk.ensure(
+        workspace, account=ACCOUNT, key_id=found.key_id, secret_key=found.secret_key, url=found.url, timeout=60
+    )
+    yield Control(workspace, settings), handle, Journal(workspace.engine, ACCOUNT)
+    handle.stop()
+    workspace.close()
+    embedded.stop(tmp_path / "exchange")
+
+
+def test_an_order_by_hand_is_routed_at_the_brokers_own_prices_and_the_desk_sends_it(minutes):
+    control, handle, journal = minutes
+    done = control.order(ACCOUNT, "SYN01", "buy", 2, key="two")
+    assert (done.outcome, done.rule) == ("ordered", "direct"), done
+    intent = journal.intent(done.intent_id)
+    assert 0 < intent.limit_price / intent.reference_price - 1 < Decimal("0.0051"), "within the collar of its price"
+    handle.settled([intent])
+    assert journal.intent(intent.id).state is IntentState.ACKED
+    assert control.order(ACCOUNT, "SYN01", "buy", 2, key="two").stood
+    assert len(journal.intents()) == 1
+
+    # What the router gives to an algorithm, the same desk works: its first child is sent without another word.
+    many = control.order(ACCOUNT, "SYN02", "buy", 600, rules=RouteRules(small=Decimal("0.0000001")))
+    assert (many.outcome, many.rule) == ("started", "medium"), many
+    (progress,) = Parents(control.workspace.engine, ACCOUNT).all()
+    assert (progress.parent.id, progress.parent.qty, progress.parent.algorithm) == (many.parent_id, 600, "twap")
+    end = time.monotonic() + 30
+    while not (children := [one for one in journal.intents() if one.algo_id == many.parent_id]):
+        assert time.monotonic() < end, "the desk did not begin"
+        time.sleep(0.05)
+    handle.settled(children)
+    assert journal.intent(children[0].id).state is IntentState.ACKED
+
+
+def test_a_wish_that_is_none_is_named_before_anybody_is_asked(tmp_path):
+    workspace = Workspace.open(tmp_path)
+    control = Control(workspace, Settings(home=tmp_path))
+    for wrong, said in (
+        (("KO", "hold", 1), "side='hold' is neither buy nor sell"),
+        (("KO", "buy", "ten"), "qty='ten' is not a number"),
+    ):
+        with pytest.raises(ParameterError, match=said):
+            control.order("paper", *wrong)
+    with pytest.raises(ParameterError, match="urgency='now' is none of patient, normal, urgent"):
+        control.order("paper", "KO", "buy", 1, urgency="now")
+    with pytest.raises(ExecutionError, match="cannot be reached"):
+        control.order("paper", "KO", "buy", 1)
+    assert Journal(workspace.engine, "paper").intents() == []
+    workspace.close()
 
 
 def test_what_does_not_exist_is_said(tmp_path):

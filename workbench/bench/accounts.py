@@ -89,7 +89,7 @@ class Accounts(Research):
         rules: RouteRules | None = None,
         limits: Limits | None = None,
     ) -> Routed:
-        """Let the router choose order type, hours and algorithm, write that down with its reasons; see `Control.order`."""
+        """Let the router choose how to order, and write that down with its reasons; see `Control.order`."""
         named: dict[str, Any] = {"key": key, "limit_price": limit_price, "urgency": urgency}
         return self._control.order(account, symbol, side, qty, rules=rules, limits=limits, **named)
 

@@ -80,8 +80,8 @@ def _days(source: BarSource, symbol: str, moment: dt.datetime) -> pd.DataFrame:
     try:
         rows = source.bars([symbol], start=last - _WEEKS, end=last, timeframe="1d")
     except DataError:
-        return pd.DataFrame(columns=["time", "happened", "learned", "close", "volume"])
-    return rows[rows["learned"] <= pd.Timestamp(moment)].sort_values("time")
+        return pd.DataFrame(columns=["session", "happened", "learned", "close", "volume"])
+    return rows[rows["learned"] <= pd.Timestamp(moment)].sort_values("session")
 
 
 def _average(days: pd.DataFrame) -> Decimal | None:
