@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import time
 from decimal import Decimal
@@ -18,6 +19,7 @@ from workbench.market.order import IntentState, OrderType, OrderWish, Side
 from workbench.market.trading_state import TradingState
 from workbench.orchestration import desk
 from workbench.orchestration.accounts import opened, reach
+from workbench.orchestration.at_work import at_work
 from workbench.orchestration.control import Control
 from workbench.settings import Settings
 from workbench.store.engine import transaction
@@ -99,15 +101,17 @@ def test_an_order_by_hand_is_routed_at_the_brokers_own_prices_and_the_desk_sends
     assert control.order(ACCOUNT, "SYN01", "buy", 2, key="two").stood
     assert len(journal.intents()) == 1
 
-    # What the router gives to an algorithm, the same desk works: its first child is sent without another word.
+    # What the router gives to an algorithm is worked by what a desk puts to work on the account, from the rows alone.
     many = control.order(ACCOUNT, "SYN02", "buy", 600, rules=RouteRules(small=Decimal("0.0000001")))
     assert (many.outcome, many.rule) == ("started", "medium"), many
     (progress,) = Parents(control.workspace.engine, ACCOUNT).all()
     assert (progress.parent.id, progress.parent.qty, progress.parent.algorithm) == (many.parent_id, 600, "twap")
-    end = time.monotonic() + 30
-    while not (children := [one for one in journal.intents() if one.algo_id == many.parent_id]):
-        assert time.monotonic() < end, "the desk did not begin"
-        time.sleep(0.05)
+    found = reach(control.workspace, control.settings, ACCOUNT)
+    with contextlib.closing(at_work(journal, key_id=found.key_id, secret_key=found.secret_key, url=found.url)) as work:
+        work.start()
+        work.step(NOW)
+    children = [one for one in journal.intents() if one.algo_id == many.parent_id]
+    assert [one.symbol for one in children] == ["SYN02"]
     handle.settled(children)
     assert journal.intent(children[0].id).state is IntentState.ACKED
 
