@@ -101,6 +101,16 @@ def test_an_order_by_hand_is_routed_at_the_brokers_own_prices_and_the_desk_sends
     assert control.order(ACCOUNT, "SYN01", "buy", 2, key="two").stood
     assert len(journal.intents()) == 1
 
+    # The desk's limits stand between a person and a larger order, and let through what they allow.
+    refused = control.replace(ACCOUNT, intent.client_order_id, qty=10**7)
+    assert [one["code"] for one in refused.refusals] == ["order_qty"]
+    assert [one["code"] for one in control.replace(ACCOUNT, intent.client_order_id, qty="NaN").refusals] == [
+        "not_a_number"
+    ]
+    (newer,) = control.replace(ACCOUNT, intent.client_order_id, qty=3).written
+    handle.settled([newer])
+    assert (journal.intent(newer.id).state, journal.intent(newer.id).qty) == (IntentState.ACKED, 3)
+
     # What the router gives to an algorithm is worked by what a desk puts to work on the account, from the rows alone.
     many = control.order(ACCOUNT, "SYN02", "buy", 600, rules=RouteRules(small=Decimal("0.0000001")))
     assert (many.outcome, many.rule) == ("started", "medium"), many
@@ -141,6 +151,8 @@ def test_what_does_not_exist_is_said(tmp_path):
         control.look("nobody")
     with pytest.raises(NoData, match="has no order"):
         control.cancel("nobody", "wb1-x")
+    with pytest.raises(NoData, match="has no order"):
+        control.replace("nobody", "wb1-x", qty=1)
     with pytest.raises(ParameterError, match="state='asleep' is none of active, reducing, halted"):
         control.change("nobody", "asleep", reason="x")
     with pytest.raises(ExecutionError, match=r"is HALTED here .* no local exchange runs"):

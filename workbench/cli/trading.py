@@ -120,4 +120,20 @@ def order(*, account: str, side: str, qty: str, symbol: str, home: Path | None, 
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (accounts, kill, state, halts, cancel, order)
+@click.command()
+@click.argument("account")
+@click.argument("client_order_id")
+@click.option("--qty", help="The total wished, what has filled included.")
+@click.option("--limit", "limit_price", help="The new limit price per share.")
+@click.option("--stop", "stop_price", help="The new stop price per share.")
+@home_option
+def replace(*, account: str, client_order_id: str, home: Path | None, **numbers: str | None) -> None:
+    """Put another order in the place of one of ACCOUNT, within the limits; its desk does it."""
+    with control_of(home) as control:
+        done = control.replace(account, client_order_id, **numbers)  # type: ignore[arg-type]  # numbers are its own
+    click.echo(str(done))
+    if done.refusals:
+        raise click.exceptions.Exit(1)
+
+
+COMMANDS = (accounts, kill, state, halts, cancel, order, replace)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workbench.execution.intent import Intent
     from workbench.execution.killed import Killed
     from workbench.execution.limits import Limits
+    from workbench.execution.proposal import Proposal
     from workbench.execution.route_plan import RouteRules, Urgency
     from workbench.execution.routed import Routed
     from workbench.execution.trading_state import Standing
@@ -187,16 +188,7 @@ class Control:
         Raises:
             NoData: the journal has no such order.
         """
-        with transaction(self.workspace.engine) as session:
-            found = session.scalar(
-                select(IntentRow.id).where(IntentRow.account == account, IntentRow.client_order_id == client_order_id)
-            )
-        if found is None:
-            raise NoData(
-                f"account {account!r} has no order {client_order_id!r}; nothing was changed.",
-                remedy="take the name from `workbench orders`.",
-            )
-        return self._journal(account).ask_cancel(found)
+        return self._journal(account).ask_cancel(self._found(account, client_order_id))
 
     def order(
         self,
@@ -245,23 +237,77 @@ class Control:
             limits=limits or DESK_LIMITS,
         )
 
+    def replace(
+        self,
+        account: str,
+        client_order_id: str,
+        *,
+        qty: Decimal | float | str | None = None,
+        limit_price: Decimal | float | str | None = None,
+        stop_price: Decimal | float | str | None = None,
+        limits: Limits | None = None,
+    ) -> Proposal:
+        """Wish another order in the place of one, held against the limits; see `replacement.replace_in`.
+
+        Args:
+            qty: the total, what has filled included. What is None stays.
+            limits: what it is held against; the desk's own when None.
+
+        Raises:
+            NoData: the journal has no such order.
+            ParameterError: a number is none, or nothing would change; nothing was written.
+            ExecutionError: the order cannot be replaced, or the broker cannot be reached; nothing was written.
+        """
+        from workbench.execution.replacement import replace_order
+        from workbench.orchestration.at_work import DESK_LIMITS
+        from workbench.orchestration.market_now import market_now
+
+        intent_id, journal = self._found(account, client_order_id), self._journal(account)
+        asked = {"qty": qty, "limit_price": limit_price, "stop_price": stop_price}
+        numbers = {name: None if value is None else _number(name, value) for name, value in asked.items()}
+        symbol = journal.intent(intent_id).symbol
+        now = market_now(journal, reach(self.workspace, self.settings, account), symbol)
+        return replace_order(
+            journal,
+            intent_id,
+            prices=now.prices,
+            priced_at=now.priced_at,
+            as_of=now.moment,
+            limits=limits or DESK_LIMITS,
+            qty=numbers["qty"],
+            limit_price=numbers["limit_price"],
+            stop_price=numbers["stop_price"],
+        )
+
+    def _found(self, account: str, client_order_id: str) -> str:
+        with transaction(self.workspace.engine) as session:
+            found = session.scalar(
+                select(IntentRow.id).where(IntentRow.account == account, IntentRow.client_order_id == client_order_id)
+            )
+        if found is None:
+            raise NoData(
+                f"account {account!r} has no order {client_order_id!r}; nothing was changed.",
+                remedy="take the name from `workbench orders`.",
+            )
+        return found
+
     def _journal(self, account: str) -> Journal:
         return Journal(self.workspace.engine, account)
 
 
 def _wish(symbol: str, side: Side | str, qty: Any, limit_price: Any) -> OrderWish:
-    numbers: dict[str, Decimal] = {}
-    for name, value in (("qty", qty), ("limit_price", limit_price)):
-        if value is None and name == "limit_price":
-            continue
-        try:
-            numbers[name] = Decimal(str(value))
-        except InvalidOperation:
-            raise ParameterError(f"{name}={value!r} is not a number; nothing was written.") from None
     if side not in set(Side):
         raise ParameterError(f"side={side!r} is neither buy nor sell; nothing was written.")
     kind = OrderType.MARKET if limit_price is None else OrderType.LIMIT
-    return OrderWish(symbol, Side(side), numbers["qty"], kind, limit_price=numbers.get("limit_price"))
+    limit = None if limit_price is None else _number("limit_price", limit_price)
+    return OrderWish(symbol, Side(side), _number("qty", qty), kind, limit_price=limit)
+
+
+def _number(name: str, value: Decimal | float | str) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise ParameterError(f"{name}={value!r} is not a number; nothing was written.") from None
 
 
 def _urgency(named: Urgency | str) -> Urgency:
