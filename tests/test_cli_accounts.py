@@ -88,6 +88,13 @@ def test_a_kill_that_reaches_no_broker_says_so_and_halts_all_the_same():
     assert "paper is HALTED" in say("state", "paper")[1]
 
 
+def test_an_order_without_a_broker_says_so_and_writes_nothing():
+    code, said = say("order", "paper", "buy", "10", "KO")
+    assert code == 1
+    assert "cannot be reached" in said
+    assert "qty='ten' is not a number" in say("order", "paper", "buy", "ten", "KO")[1]
+
+
 def test_halts_are_shown_and_cleared(home):
     workspace = Workspace.open(home)
     with transaction(workspace.engine) as session:

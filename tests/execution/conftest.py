@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import itertools
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -13,6 +14,9 @@ from workbench.errors import ExchangeUnavailable
 from workbench.exchange import embedded
 from workbench.execution.broker import BrokerOrder, Outcome, Reply
 from workbench.execution.journal import Journal
+from workbench.execution.limits import Limits
+from workbench.execution.replacement import replace_order
+from workbench.market.book import Book
 from workbench.store.engine import open_engine
 from workbench.store.lease import Lease
 
@@ -111,6 +115,19 @@ class ScriptedBroker:
         raw = {**self.live[client_order_id].raw, "updated_at": self.time().isoformat(), **changes}
         self.live[client_order_id] = BrokerOrder.of(raw)
         return self.live[client_order_id]
+
+
+WIDE = Limits(
+    allow_short=True, max_gross_exposure=10**6, max_position_fraction=10**6, min_cash=-(10**12), price_collar=9
+)
+
+
+def ask_replace(journal, intent_id, **changes):
+    """Wish another order in the place of one, by the checked door, on an account that can pay for everything."""
+    priced = {one.symbol: one.limit_price or one.reference_price or Decimal(50) for one in journal.intents()}
+    book = Book(Decimal(10) ** 9, {})
+    (new,) = replace_order(journal, intent_id, prices=priced, book=book, limits=WIDE, **changes).written
+    return new
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tests.execution.conftest import ask_replace
 from workbench import events
 from workbench.execution.apply import apply_event
 from workbench.execution.broker import BrokerEvent, BrokerOrder, Outcome, Reply
@@ -80,7 +81,7 @@ def test_a_refusal_is_told_in_the_brokers_words(journal, broker, lease):
 
 
 def test_silence_is_told_and_a_replacement_names_its_successor(journal, broker, lease, live):
-    new = journal.ask_replace(live.id, qty=Decimal(20))
+    new = ask_replace(journal, live.id, qty=Decimal(20))
     broker.replace = lambda *_, **__: Reply(Outcome.UNKNOWN, message="ReadTimeout")
     pump(journal, broker, lease)
     assert [one.intent_id for one in told(journal) if isinstance(one, events.OrderUnknown)] == [new.id]

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.execution.conftest import ask_replace
 from workbench.exchange import embedded
 from workbench.execution.alpaca import AlpacaBroker
 from workbench.execution.broker import Outcome
@@ -71,7 +72,7 @@ def test_a_bracket_goes_out_fills_and_leaves_by_its_profit(journal, broker, leas
 
 def test_a_replacement_at_the_exchange_has_our_name_and_the_old_one_is_replaced(journal, broker, lease):
     (old,) = send(journal, broker, lease, CHEAP)
-    new = journal.ask_replace(old.id, qty=Decimal(20), limit_price=Decimal("1.10"))
+    new = ask_replace(journal, old.id, qty=Decimal(20), limit_price=Decimal("1.10"))
     assert drain(journal, broker, lease, timeout=20)
     reconcile(journal, broker, "start", lease=lease)
     assert (journal.intent(old.id).state, journal.intent(new.id).state) == (IntentState.REPLACED, IntentState.ACKED)

@@ -19,12 +19,13 @@ from typing import Any
 from workbench.data.sources.synthetic import SyntheticSource
 from workbench.errors import ExchangeUnavailable
 from workbench.exchange import embedded
+from workbench.execution import routed
 from workbench.execution.algos.engine import AlgoEngine
 from workbench.execution.algos.market_facts import BarFacts
-from workbench.execution.algos.parents import Parents
 from workbench.execution.alpaca import AlpacaBroker
 from workbench.execution.journal import Journal
 from workbench.execution.reconcile import reconcile
+from workbench.execution.router import RouteRules
 from workbench.execution.submit import Pace, drain
 from workbench.market.order import OrderWish, Side
 from workbench.store.engine import open_engine
@@ -60,7 +61,7 @@ def work(job: dict[str, Any], facts: BarFacts) -> None:
         broker.submit = lambda order: (submit(order), die())[0]  # type: ignore[method-assign]
     journal.recover(lease)
     settle(journal, broker, lease, "start")
-    start(Parents(engine, job["account"]), job)
+    start(journal, job, facts)
     algo = AlgoEngine(journal, facts)
     algo.start()
     while True:
@@ -86,17 +87,19 @@ def settle(journal: Journal, broker: AlpacaBroker, lease: Lease, occasion: str) 
     raise SystemExit(4)
 
 
-def start(parents: Parents, job: dict[str, Any]) -> None:
-    slices = job["slices"]
-    parents.start(
+def start(journal: Journal, job: dict[str, Any], facts: BarFacts) -> None:
+    """Wish the quantity at the one door; every life does, under the same key. The router makes a TWAP of it."""
+    price = facts.price(SYMBOL, T0)
+    assert price is not None
+    minutes = float(60 * job["slices"])
+    routed.order(
+        journal,
         OrderWish(SYMBOL, Side.BUY, Decimal(job["qty"])),
         key="the one",
-        algorithm="twap",
-        params={"interval_seconds": 60},
+        moment=T0,
+        prices={SYMBOL: price.value},
         bot="killed",
-        session=SESSION,
-        starts_at=T0,
-        ends_at=T0 + slices * MINUTE,
+        rules=RouteRules(direct_qty=Decimal(0), horizon_seconds=minutes, interval_seconds=60.0),
     )
 
 

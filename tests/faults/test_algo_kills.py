@@ -1,4 +1,4 @@
-"""Kill the process that works a TWAP, at any instant: the whole quantity is traded, and no slice of it twice."""
+"""Kill what routes a wish and works it by TWAP, at any instant: the whole quantity is traded, and no slice twice."""
 
 import contextlib
 import itertools
@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from tests.faults.algo_worker import SYMBOL, T0
 from workbench.exchange import embedded
+from workbench.execution import routed
 from workbench.execution.algos.parents import Parents
 from workbench.execution.alpaca import AlpacaBroker
 from workbench.execution.journal import Journal
@@ -54,6 +55,8 @@ def at_the_exchange(job):
 
 def assert_all_of_it_was_traded_once(engine, job):
     (progress,) = Parents(engine, job["account"]).all()
+    (said,) = routed.explained(Journal(engine, job["account"]), progress.parent.key)
+    assert (said.outcome, said.parent_id, said.rule) == ("started", progress.parent.id, "unknown_volume")
     filled, orders = at_the_exchange(job)
     schedule = Parents(engine, job["account"]).schedule(progress.parent.id)
     assert progress.parent.state == "done", progress.line

@@ -25,7 +25,9 @@ from tests.properties.exchange_double import ZERO, ExchangeDouble, Killed, event
 from workbench.errors import ExecutionError, ParameterError
 from workbench.execution.halts import halted
 from workbench.execution.journal import Journal
+from workbench.execution.limits import Limits
 from workbench.execution.reconcile import reconcile
+from workbench.execution.replacement import replace_order
 from workbench.execution.submit import Pace, drain, pump
 from workbench.market.order import IntentState, OrderType, OrderWish, Side, TimeInForce
 from workbench.store.engine import transaction
@@ -57,7 +59,7 @@ STEPS = {
     "work_on": (3, {"fates": FATE, "seconds": some.sampled_from([0, 1, 3, 10])}),
     "wait": (1, {"seconds": some.sampled_from([1, 3, 70, 40 * 3600])}),
     "ask_cancel": (1, {"number": NUMBER}),
-    "ask_replace": (2, {"number": NUMBER, "qty": some.sampled_from([None, None, 2, 5])}),
+    "ask_replace": (3, {"number": NUMBER, "qty": some.sampled_from([None, None, 2, 5, 9])}),
     "kill": (1, {}),
     "reconnect": (1, {}),
     "fill": (5, {"number": NUMBER, "part": some.booleans(), "told": TOLD}),
@@ -72,6 +74,11 @@ STEP = some.sampled_from([name for name, (often, _) in STEPS.items() for _ in ra
     lambda name: some.tuples(some.just(name), some.fixed_dictionaries(STEPS[name][1]))
 )
 LIVE = (IntentState.ACKED, IntentState.PARTIALLY_FILLED)
+CENT = Decimal("0.01")
+MOST = 8  # shares of one symbol that a replacement may bring a holding to
+LIMITS = Limits(
+    allow_short=True, max_position_fraction=10**6, max_gross_exposure=10**6, price_collar=9, allow_self_cross=True
+)
 FOREIGN = "HAND"
 NETWORKS_MEMORY = 3600  # seconds: a request that was on its way for longer is not on its way any more
 account_numbers = itertools.count(1)
@@ -151,14 +158,51 @@ class OrderPath(RuleBasedStateMachine):
             self.journal.ask_cancel(intents[number % len(intents)].id)
 
     def ask_replace(self, number, qty):
-        live = [one for one in self.journal.intents(states=LIVE) if one.limit_price is not None]
-        if live:
-            intent = live[number % len(live)]
-            total = None if qty is None else Decimal(qty)
-            with contextlib.suppress(ExecutionError, ParameterError):  # it may not be replaced now
-                cent = Decimal("0.01")
-                self.journal.ask_replace(intent.id, qty=total, limit_price=intent.limit_price + cent)
-            self.run_pump()
+        """Of any intent, now and then twice before it is sent: some may not be replaced, and some not so far."""
+        states = None if not number else (*LIVE, IntentState.INTENT)
+        intents = [one for one in self.journal.intents(states=states) if one.limit_price is not None]
+        for name in [intents[number % len(intents)].id] if intents else []:
+            new = self.replace(name, None if qty is None else Decimal(qty))
+            if new is not None and number % 2:
+                self.replace(new.id, Decimal(qty or 3) + 1)
+        self.run_pump()
+
+    def replace(self, intent_id, total):
+        """Ask for another order in the place of one; the new intent, None when it may not be."""
+        intent = self.journal.intent(intent_id)
+        book = self.journal.book(opening_cash=Decimal(10) ** 9)
+        before = self.reach(book, intent)
+        done = None
+        with contextlib.suppress(ExecutionError, ParameterError):
+            done = self.held_against_limits(intent, book, {"qty": total, "limit_price": intent.limit_price + CENT})
+        if done is None:
+            return None
+        if done.refusals:
+            assert self.reach(book, intent) == before, "a refused replacement leaves everything as it was"
+            return None
+        # Until the broker answers, risk counts the whole total, what has filled of it included.
+        (new,) = done.written
+        filled = self.journal.intent(new.replaces_id).filled_qty
+        after = self.reach(book, intent)
+        assert after <= max(MOST, before) + filled, f"a replacement let a holding come from {before} to {after}"
+        return new
+
+    def held_against_limits(self, intent, book, changes):
+        price = changes["limit_price"]
+        limits = LIMITS.model_copy(update={"max_position_notional": MOST * price})
+        newest = dict.fromkeys(("AAA", "BBB"), price)
+        return replace_order(self.journal, intent.id, prices=newest, book=book, limits=limits, **changes)
+
+    def reach(self, book, intent):
+        """How far from zero a holding can come on the side of an order."""
+        side, counted, seen = intent.side, ZERO, {}
+        for order in self.journal.open_exposure():
+            if (order.symbol, order.side) == (intent.symbol, side):
+                more = order.qty if not order.group else max(order.qty - seen.get(order.group, ZERO), ZERO)
+                seen[order.group] = seen.get(order.group, ZERO) + more
+                counted += more
+        held = book.positions[intent.symbol].qty if intent.symbol in book.positions else ZERO
+        return abs(held + side.sign * counted)
 
     def kill(self):
         self.start()

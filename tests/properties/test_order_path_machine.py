@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import os
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -16,8 +17,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import event, update
 
 from tests.properties.exchange_double import ExchangeDouble
-from tests.properties.order_path import OrderPath
+from tests.properties.order_path import LIMITS, OrderPath
 from workbench.execution.journal import Journal
+from workbench.execution.replacement import replace_order
 from workbench.market.order import IntentState, Side
 from workbench.store.engine import open_engine, transaction
 from workbench.store.tables.execution import IntentRow
@@ -132,6 +134,15 @@ class NeverReconciles(OrderPath):
         pass
 
 
+class ReplacesUnchecked(OrderPath):
+    """A replacement that no limit stops."""
+
+    def held_against_limits(self, intent, book, changes):
+        boundless = LIMITS.model_copy(update={"max_position_notional": Decimal(10) ** 9})
+        newest = dict.fromkeys(("AAA", "BBB"), changes["limit_price"])
+        return replace_order(self.journal, intent.id, prices=newest, book=book, limits=boundless, **changes)
+
+
 @pytest.mark.parametrize(
     "planted",
     [
@@ -140,8 +151,16 @@ class NeverReconciles(OrderPath):
         {"journal_type": EachEventIsAFill},
         {"journal_type": SendsWithoutAsking},
         {"base": NeverReconciles},
+        {"base": ReplacesUnchecked},
     ],
-    ids=["new id per attempt", "unknown is nothing", "each event is a fill", "forgets in death", "never reconciles"],
+    ids=[
+        "new id per attempt",
+        "unknown is nothing",
+        "each event is a fill",
+        "forgets in death",
+        "never reconciles",
+        "replaces unchecked",
+    ],
 )
 def test_a_planted_mistake_is_found(engine, planted):
     base = machine(engine, planted.pop("base", OrderPath))

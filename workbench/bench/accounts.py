@@ -9,6 +9,7 @@ from workbench.bench.research import Research
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from decimal import Decimal
 
     import pandas as pd
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from workbench.execution.bots import Bots
     from workbench.execution.killed import Killed
     from workbench.execution.limits import Limits
+    from workbench.execution.route_plan import RouteRules
+    from workbench.execution.routed import Routed
     from workbench.market.trading_state import TradingState
     from workbench.orchestration.certify import Progress
     from workbench.orchestration.control import Control
@@ -72,6 +75,23 @@ class Accounts(Research):
         from workbench.execution.algos.parents import Parents
 
         return Parents(self.workspace.engine, account)
+
+    def order(
+        self,
+        symbol: str,
+        side: str,
+        qty: Decimal | float | str,
+        *,
+        account: str = "paper",
+        key: str | None = None,
+        limit_price: Decimal | float | str | None = None,
+        urgency: str = "normal",
+        rules: RouteRules | None = None,
+        limits: Limits | None = None,
+    ) -> Routed:
+        """Let the router choose how to order, and write that down with its reasons; see `Control.order`."""
+        named: dict[str, Any] = {"key": key, "limit_price": limit_price, "urgency": urgency}
+        return self._control.order(account, symbol, side, qty, rules=rules, limits=limits, **named)
 
     def kill(self, account: str, *, reason: str, flatten: bool = False, suspend: bool = False) -> Killed:
         """Stop trading on an account now and cancel every order at the broker; it needs no desk."""

@@ -102,4 +102,38 @@ def cancel(*, account: str, client_order_id: str, home: Path | None) -> None:
     click.echo(f"{client_order_id}: {intent.state.value}{'' if intent.state.is_end else ', a cancel is asked for'}")
 
 
-COMMANDS = (accounts, kill, state, halts, cancel)
+@click.command()
+@click.argument("account")
+@click.argument("side", type=click.Choice(["buy", "sell"]))
+@click.argument("qty")
+@click.argument("symbol")
+@click.option("--limit", "limit_price", help="The worst acceptable price per share.")
+@click.option("--urgency", type=click.Choice(["patient", "normal", "urgent"]), default="normal", show_default=True)
+@click.option("--key", help="A name for the wish; repeating it orders nothing twice.")
+@home_option
+def order(*, account: str, side: str, qty: str, symbol: str, home: Path | None, **how: str | None) -> None:
+    """Order QTY shares of SYMBOL: the router chooses the order or the algorithm, and says why. The desk sends it."""
+    with control_of(home) as control:
+        done = control.order(account, symbol, side, qty, **how)  # type: ignore[arg-type]  # click has looked at them
+    click.echo(str(done))
+    if done.outcome == "refused":
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("account")
+@click.argument("client_order_id")
+@click.option("--qty", help="The total wished, what has filled included.")
+@click.option("--limit", "limit_price", help="The new limit price per share.")
+@click.option("--stop", "stop_price", help="The new stop price per share.")
+@home_option
+def replace(*, account: str, client_order_id: str, home: Path | None, **numbers: str | None) -> None:
+    """Put another order in the place of one of ACCOUNT, within the limits; its desk does it."""
+    with control_of(home) as control:
+        done = control.replace(account, client_order_id, **numbers)  # type: ignore[arg-type]  # numbers are its own
+    click.echo(str(done))
+    if done.refusals:
+        raise click.exceptions.Exit(1)
+
+
+COMMANDS = (accounts, kill, state, halts, cancel, order, replace)

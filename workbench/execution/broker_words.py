@@ -119,6 +119,12 @@ class BrokerPosition:
     unrealized: Decimal | None
     raw: Raw = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def free(self) -> Decimal:
+        """Shares, 0 or more, that no open order holds; all of them where the broker does not say."""
+        said = decimal_of(self.raw.get("qty_available"))
+        return abs(self.qty) if said is None else min(abs(said), abs(self.qty))
+
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> BrokerPosition:
         """Read Alpaca's position JSON."""

@@ -6,7 +6,6 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text
@@ -19,7 +18,6 @@ from workbench.execution.intent import Intent
 from workbench.execution.ledger import UNRESOLVED
 from workbench.execution.limits import ACCOUNT
 from workbench.execution.outbox import Outbox
-from workbench.execution.replacing import ask_replace
 from workbench.execution.replies import without_secrets
 from workbench.execution.transitions import ask_cancel, load, step
 from workbench.execution.work import Claim, Work
@@ -93,7 +91,7 @@ class Journal(Outbox):
             digest = hashlib.sha256(f"journal:{self.account}".encode()).digest()
             opened.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": int.from_bytes(digest[:7], "big")})
 
-    # --- what was written may be wished away, or wished otherwise
+    # --- what was written may be wished away; wishing it otherwise is `replacement.replace_order`
 
     def ask_cancel(self, intent_id: str) -> Intent:
         """Wish an order away: written down like an order, done by `pump`. Asking again is harmless.
@@ -105,29 +103,6 @@ class Journal(Outbox):
             row = load(opened, intent_id)
             ask_cancel(opened, row, at=self.clock())
             return Intent.of(row)
-
-    def ask_replace(
-        self,
-        intent_id: str,
-        *,
-        qty: Decimal | None = None,
-        limit_price: Decimal | None = None,
-        stop_price: Decimal | None = None,
-        trail: Decimal | None = None,
-    ) -> Intent:
-        """Wish another order in the place of one that works at the broker; done by `pump`. Returns the new intent.
-
-        What is None stays. `qty` is the total, what has filled already included. See `replacing.ask_replace`.
-
-        Raises:
-            ExecutionError: the order is not known to be live, or is on its way out already; nothing was written.
-            ParameterError: nothing would change, or the new quantity or price cannot be; nothing was written.
-        """
-        with transaction(self.engine) as opened:
-            self.lock(opened)
-            row = load(opened, intent_id)
-            named = {"qty": qty, "limit_price": limit_price, "stop_price": stop_price, "trail": trail}
-            return ask_replace(opened, row, at=self.clock(), **named)
 
     # --- facts, and what a dead process left
 

@@ -45,6 +45,11 @@ def is_combo(row: IntentRow) -> bool:
     return row.order_class == OrderClass.MLEG and row.parent_id is None
 
 
+def is_wished(leg: int) -> bool:
+    """Whether a `leg` is that of a wish: neither an exit nor what takes the place of an order."""
+    return 0 <= leg < _REPLACEMENTS
+
+
 def children(session: Session, row: IntentRow) -> Sequence[IntentRow]:
     """The exits and option legs of an order, those at the broker and those that have ended."""
     return session.scalars(select(IntentRow).where(IntentRow.parent_id == row.id).order_by(IntentRow.leg.desc())).all()

@@ -132,32 +132,91 @@ def worst_case(session: Session, account: str) -> list[OpenOrder]:
       has filled, because until then the broker holds them back. (An OCO order is itself one of its two exits.)
     - A multi-leg options order counts as its legs: those at the broker, or those that were asked for.
     """
+    orders: list[OpenOrder] = []
+    for name, group in _grouped(session, account).items():
+        orders += _counted(name, group)
+    return orders
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The worst case in two parts: an order with all that excludes it, and everything else.
+
+    Attributes:
+        others: what may happen whatever becomes of the order; fills that are not booked yet stand here.
+        place: the orders of which only one can happen: the order, what takes its place, the other exits of its entry.
+        cap: the most that an exit can bring, shares; None where no entry bounds it.
+    """
+
+    others: tuple[OpenOrder, ...]
+    place: tuple[OpenOrder, ...]
+    cap: Decimal | None
+
+
+def beside(session: Session, account: str, intent_id: str) -> Beside:
+    """`worst_case` with an order's own place kept apart, for the check of what is to take that place."""
+    others: list[OpenOrder] = []
+    place: list[OpenOrder] = []
+    cap: Decimal | None = None
+    for name, group in _grouped(session, account).items():
+        if all(one.row.id != intent_id for one in group):
+            others += _counted(name, group)
+            continue
+        cap = next((one.cap for one in group if one.row.id == intent_id), None)
+        for one in group:
+            others += [_order(one.row, one.row.missing)] if one.row.missing > 0 else []
+            place += one.asked or ([_order(one.row, one.coming)] if one.coming > 0 else [])
+    return Beside(tuple(others), tuple(place), cap)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One order of a group: what it can still bring, beside what it has filled and nobody booked."""
+
+    row: Outstanding
+    cap: Decimal | None = None
+    asked: tuple[OpenOrder, ...] = ()
+
+    @property
+    def coming(self) -> Decimal:
+        coming = self.row.left - self.row.missing
+        return coming if self.cap is None else min(coming, self.cap)
+
+
+def _grouped(session: Session, account: str) -> dict[str, list[_Member]]:
+    """Everything that may still change the book, by what excludes each other."""
     rows = outstanding(session, account)
     chains = _chains(rows)
     with_legs = {row.parent_id for row in rows if row.role == OPTION_LEG}
-    groups: dict[str, list[Outstanding]] = defaultdict(list)
-    orders: list[OpenOrder] = []
-    for row in rows:
-        if row.order_class == OrderClass.MLEG and row.role != OPTION_LEG:
-            if row.id not in with_legs and row.live:
-                orders += _asked_legs(row)
-        elif row.parent_id is None or row.role == OPTION_LEG:
-            groups[chains.get(row.id, row.id)].append(row)
-        elif row.order_class == OrderClass.OCO:
-            groups[chains.get(row.parent_id, row.parent_id)].append(row)
-        else:
-            groups[f"exits of {row.parent_id}"].append(row)
     parents = {row.parent_id for row in rows if row.parent_id is not None and row.order_class != OrderClass.OCO}
     caps = _caps(session, sorted(parents))
-    for name, group in groups.items():
-        cap = caps.get(group[0].parent_id or "") if group[0].role != OPTION_LEG else None
-        for row in group:
-            coming = row.left - row.missing if cap is None else min(row.left - row.missing, cap)
-            if len(group) == 1:
-                orders += [_order(row, coming + row.missing)] if coming + row.missing > 0 else []
-                continue
-            orders += [_order(row, row.missing)] if row.missing > 0 else []
-            orders += [_order(row, coming, group=name)] if coming > 0 else []
+    groups: dict[str, list[_Member]] = defaultdict(list)
+    for row in rows:
+        cap = caps.get(row.parent_id or "") if row.role != OPTION_LEG else None
+        if row.order_class == OrderClass.MLEG and row.role != OPTION_LEG:
+            if row.id not in with_legs and row.live:
+                groups[f"legs of {row.id}"].append(_Member(row, asked=_asked_legs(row)))
+        elif row.parent_id is None or row.role == OPTION_LEG:
+            groups[chains.get(row.id, row.id)].append(_Member(row, cap))
+        elif row.order_class == OrderClass.OCO:
+            groups[chains.get(row.parent_id, row.parent_id)].append(_Member(row, cap))
+        else:
+            groups[f"exits of {row.parent_id}"].append(_Member(row, cap))
+    return groups
+
+
+def _counted(name: str, group: list[_Member]) -> list[OpenOrder]:
+    """A group as the risk check counts it."""
+    orders: list[OpenOrder] = []
+    for one in group:
+        missing = one.row.missing
+        if one.asked:
+            orders += one.asked
+        elif len(group) == 1:
+            orders += [_order(one.row, one.coming + missing)] if one.coming + missing > 0 else []
+        else:
+            orders += [_order(one.row, missing)] if missing > 0 else []
+            orders += [_order(one.row, one.coming, group=name)] if one.coming > 0 else []
     return orders
 
 
@@ -199,11 +258,11 @@ def _caps(session: Session, parents: list[str]) -> dict[str, Decimal]:
     return {name: max(cap, _ZERO) for name, cap in caps.items()}
 
 
-def _asked_legs(row: Outstanding) -> list[OpenOrder]:
-    return [
+def _asked_legs(row: Outstanding) -> tuple[OpenOrder, ...]:
+    return tuple(
         OpenOrder(leg.symbol, leg.side, leg.ratio * row.left, None, row.client_order_id, row.bot)
         for leg in option_legs(row.legs)
-    ]
+    )
 
 
 def _in_parts(session: Session, question: Any, names: list[str]) -> Iterable[Any]:

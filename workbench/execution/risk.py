@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,13 +15,14 @@ from workbench.execution.refusal import Refusal
 from workbench.execution.rules import flow, form, reach, standing
 from workbench.execution.rules import prices as prices_of
 from workbench.market.order import OrderWish
+from workbench.market.trading_state import TradingState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from workbench.market.book import Book
 
-__all__ = ["Checked", "Refusal", "check"]
+__all__ = ["Checked", "Refusal", "check", "check_replacement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,55 @@ def check(
     return Checked(tuple(accepted), tuple(refusals))
 
 
-def _unless_reducing(*rules: Callable[[Exposure, OrderWish], Refusal | None]) -> Any:
+def check_replacement(
+    wish: OrderWish,
+    exposure: Exposure,
+    *,
+    reach_qty: Decimal,
+    reach_limit: Decimal | None,
+    lowers: bool,
+    repriced: bool,
+) -> Refusal | None:
+    """Hold what is to take the place of an order against every limit that a new order is held against. Pure.
+
+    The order's own place must not be counted in `exposure`: it is counted here, once, at the most that old and new can
+    do together. That the symbol has an order already is no reason to refuse: a replacement adds none. What lowers
+    numbers only adds no exposure, so it is held against its form, the flow of orders and, where it changes a price,
+    the newest price; it passes while the account is REDUCING, as does what can only bring the holding nearer to zero.
+
+    Args:
+        wish: the order as it is asked for, at its total.
+        reach_qty: the most shares that the old order or the new one can still bring; 0: none.
+        reach_limit: the dearest limit of the two, for a purchase.
+        lowers: whether no number is above what it was.
+        repriced: whether a price changes.
+    """
+    worst = replace(wish, qty=reach_qty, limit_price=reach_limit)
+    state = exposure.facts.trading_state
+    if not (lowers and state is TradingState.REDUCING):
+        refusal = standing.trading_state(exposure, worst if wish.qty.is_finite() else wish)
+        if refusal is not None:
+            return replace(refusal, wish=wish)
+    rules: list[Callable[[Exposure, OrderWish], Refusal | None]] = [standing.halts, form.numbers]
+    rules += [] if lowers else [form.symbols]
+    rules += [form.form]
+    rules += [] if lowers else [form.session]
+    rules += [form.lot, form.tick]
+    rules += [prices_of.newest, prices_of.exit_sides, prices_of.self_cross] if repriced or not lowers else []
+    rules += [] if lowers else [flow.size]
+    rules += [flow.rate]
+    for rule in rules:
+        if (refusal := rule(exposure, wish)) is not None:
+            return refusal
+    if lowers or not reach_qty:
+        return None
+    refusal = _ADDS_RISK(exposure, worst)
+    return None if refusal is None else replace(refusal, wish=wish)
+
+
+def _unless_reducing(
+    *rules: Callable[[Exposure, OrderWish], Refusal | None],
+) -> Callable[[Exposure, OrderWish], Refusal | None]:
     """The rules, for wishes that add risk: one that only reduces a holding is never blocked by an exposure limit."""
 
     def checked(now: Exposure, wish: OrderWish) -> Refusal | None:
@@ -111,6 +160,7 @@ def _unless_reducing(*rules: Callable[[Exposure, OrderWish], Refusal | None]) ->
     return checked
 
 
+_ADDS_RISK = _unless_reducing(standing.losses, reach.short, reach.position, reach.exposure, reach.budgets, reach.money)
 # The order of the checks; the docstring of `check` and the members of RefusalCode repeat it.
 _RULES: tuple[Callable[[Exposure, OrderWish], Refusal | None], ...] = (
     standing.trading_state,
@@ -127,5 +177,5 @@ _RULES: tuple[Callable[[Exposure, OrderWish], Refusal | None], ...] = (
     prices_of.self_cross,
     flow.size,
     flow.rate,
-    _unless_reducing(standing.losses, reach.short, reach.position, reach.exposure, reach.budgets, reach.money),
+    _ADDS_RISK,
 )

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from workbench.execution.facts import gather
 from workbench.execution.intent import Intent
+from workbench.execution.legs import is_wished
 from workbench.execution.limits import Limits
 from workbench.execution.positions import book_in
 from workbench.execution.proposal import Proposal
@@ -219,6 +220,7 @@ def place_in(
         )
     taken |= {one.intent.symbol for one in written}
     stored = stored_refusals(opened, journal.account, bot, day, generation=generation)
+    stored = [row for row in stored if is_wished(row["leg"])]
     return Proposal(
         account=journal.account,
         bot=bot,

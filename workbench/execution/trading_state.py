@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from workbench.errors import ParameterError, StoreError
 from workbench.events import TradingStateChanged
 from workbench.execution import kill_file, limits
+from workbench.execution.replacing import raises_nothing
 from workbench.market.order import IntentState, Side
 from workbench.market.trading_state import TradingState
 from workbench.store import audit
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 KILL_BOT = limits.KILL_BOT
 _STRICTNESS = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
+_RAISED = ("qty", "limit_price", "stop_price", "trail_price", "trail_percent")  # what a replacement may change
 # Asked in every transaction of the order path: building a statement costs as much as running it.
 _STATE = select(TradingStateRow.state).where(TradingStateRow.account == bindparam("account"))
 
@@ -146,8 +148,8 @@ def may_send(session: Session, row: IntentRow, *, home: Path | None = None) -> s
     """Whether an intent may leave now, in the transaction that claims it: empty when it may, else why not.
 
     HALTED lets nothing out but reducing intents of the bot `kill`; REDUCING lets out what brings a holding nearer to
-    zero. Holdings are what booked fills and the newest reconciliation say; other orders on the same side that may be
-    live count as filled.
+    zero, and what takes the place of an order with no number above it. Holdings are what booked fills and the newest
+    reconciliation say; other orders on the same side that may be live count as filled.
     """
     state = standing(session, row.account, home=home)
     if state is TradingState.ACTIVE:
@@ -184,10 +186,14 @@ def _filed(home: Path, account: str, state: TradingState, *, reason: str, who: s
 
 
 def _reduces(session: Session, row: IntentRow) -> bool:
+    """Whether it can only bring a holding nearer to zero. What is to take the place of another counts with it, once."""
+    older = session.get(IntentRow, row.replaces_id) if row.replaces_id else None
+    if older is not None and raises_nothing(older, **{name: getattr(row, name) for name in _RAISED}):
+        return True
     held = holding(session, row.account, row.symbol)
     live = [state.value for state in IntentState if state.may_be_live]
     others = session.execute(
-        select(IntentRow.qty, IntentRow.filled_qty).where(
+        select(IntentRow.id, IntentRow.qty, IntentRow.filled_qty).where(
             IntentRow.account == row.account,
             IntentRow.symbol == row.symbol,
             IntentRow.side == row.side,
@@ -195,9 +201,12 @@ def _reduces(session: Session, row: IntentRow) -> bool:
             IntentRow.state.in_(live),
         )
     )
-    open_qty = sum((qty - filled for qty, filled in others), Decimal(0))
+    left = {name: qty - filled for name, qty, filled in others}
+    asked = row.qty - row.filled_qty
+    if older is not None:
+        asked = max(asked - older.filled_qty, left.pop(older.id, Decimal(0)))
     available = held if row.side == Side.SELL else -held
-    return row.qty - row.filled_qty <= available - open_qty
+    return asked <= available - sum(left.values(), Decimal(0))
 
 
 def _store(session: Session, account: str, to: TradingState, *, filed: TradingState, reason: str, who: str) -> None:

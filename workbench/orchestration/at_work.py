@@ -11,7 +11,10 @@ from workbench.execution.limits import Limits
 from workbench.trace import get_logger
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from workbench.data.gateway import Gateway
+    from workbench.data.sources.alpaca import AlpacaSource
     from workbench.execution.algos.engine import AlgoEngine
     from workbench.execution.journal import Journal
     from workbench.orchestration.bot_engine import BotEngine
@@ -59,22 +62,29 @@ class AtWork:
             self._gateway.close()
 
 
-def at_work(journal: Journal, *, key_id: str, secret_key: str, url: str) -> AtWork:
-    """Bots and algorithms on the market data of the account's own broker; `url` is empty at Alpaca itself.
+def broker_source(engine: Engine, *, key_id: str, secret_key: str, url: str) -> tuple[AlpacaSource, Gateway]:
+    """The market data of an account's own broker, and the way to it, to be closed; `url` is empty at Alpaca itself.
 
-    The limits of Alpaca hold over all processes on the desk's database: its collector, its notebooks and this desk.
+    The limits of Alpaca hold over all processes on one database: its collector, its notebooks and its desk.
     """
     from workbench.data.access import Access
     from workbench.data.gateway import Gateway
     from workbench.data.sources.alpaca import LIVE, LOCAL, AlpacaSource
+
+    gateway = Gateway(engine=engine)
+    access = Access(key=SecretStr(key_id), secret=SecretStr(secret_key), url=url)
+    return AlpacaSource(gateway, access, vendor=LOCAL if url else LIVE), gateway
+
+
+def at_work(journal: Journal, *, key_id: str, secret_key: str, url: str) -> AtWork:
+    """Bots and algorithms on the market data of the account's own broker; `url` is empty at Alpaca itself."""
     from workbench.execution.algos.engine import AlgoEngine
     from workbench.execution.algos.market_facts import BarFacts
     from workbench.orchestration.bot_bars import LiveFeed
     from workbench.orchestration.bot_engine import BotEngine
 
-    real, gateway = not url, Gateway(engine=journal.engine)
-    access = Access(key=SecretStr(key_id), secret=SecretStr(secret_key), url=url)
-    source = AlpacaSource(gateway, access, vendor=LIVE if real else LOCAL)
+    real = not url
+    source, gateway = broker_source(journal.engine, key_id=key_id, secret_key=secret_key, url=url)
     return AtWork(
         BotEngine(journal, LiveFeed(source), limits=DESK_LIMITS, lag_seconds=BROKER_LAG if real else 0.0),
         AlgoEngine(journal, BarFacts(source, timeframe="1m", includes_own=real), limits=DESK_LIMITS),

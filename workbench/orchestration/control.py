@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,17 +13,22 @@ from sqlalchemy import select
 from workbench.errors import ExecutionError, NoData, ParameterError, WorkbenchError
 from workbench.execution import halts, trading_state
 from workbench.execution.journal import Journal
-from workbench.market.order import IntentState
+from workbench.market.order import IntentState, OrderType, OrderWish, Side
 from workbench.market.trading_state import TradingState
 from workbench.orchestration import desk_state
 from workbench.orchestration.accounts import reach
 from workbench.store.engine import transaction
+from workbench.store.schema import new_id
 from workbench.store.tables.execution import DeskRow, IntentRow
 from workbench.store.tables.risk import TradingStateRow
 
 if TYPE_CHECKING:
     from workbench.execution.intent import Intent
     from workbench.execution.killed import Killed
+    from workbench.execution.limits import Limits
+    from workbench.execution.proposal import Proposal
+    from workbench.execution.route_plan import RouteRules, Urgency
+    from workbench.execution.routed import Routed
     from workbench.execution.trading_state import Standing
     from workbench.settings import Settings
     from workbench.store.workspace import Workspace
@@ -182,6 +188,98 @@ class Control:
         Raises:
             NoData: the journal has no such order.
         """
+        return self._journal(account).ask_cancel(self._found(account, client_order_id))
+
+    def order(
+        self,
+        account: str,
+        symbol: str,
+        side: Side | str,
+        qty: Decimal | float | str,
+        *,
+        key: str | None = None,
+        limit_price: Decimal | float | str | None = None,
+        urgency: Urgency | str = "normal",
+        rules: RouteRules | None = None,
+        limits: Limits | None = None,
+    ) -> Routed:
+        """Let the router choose how to order a quantity, and write the order or start the parent order; see `routed`.
+
+        Price, time and average volume are what the account's broker knows. The account's desk sends.
+
+        Args:
+            qty: shares. limit_price: the worst acceptable price, currency per share; None: the router's.
+            key: a name for the wish, so that repeating the call orders nothing twice; a new one when None.
+            urgency: `patient`, `normal` or `urgent`.
+            limits: what it is held against; the desk's own when None.
+
+        Raises:
+            ParameterError: side, urgency or a number is none; the key belongs to another wish. Nothing was written.
+            ExecutionError: the broker cannot be reached; nothing was written.
+        """
+        from workbench.execution import routed
+        from workbench.orchestration.at_work import DESK_LIMITS
+        from workbench.orchestration.market_now import market_now
+
+        wish, how = _wish(symbol, side, qty, limit_price), _urgency(urgency)
+        journal = self._journal(account)
+        now = market_now(journal, reach(self.workspace, self.settings, account), wish.symbol)
+        return routed.order(
+            journal,
+            wish,
+            key=key or f"order-{new_id()}",
+            moment=now.moment,
+            prices=now.prices,
+            priced_at=now.priced_at,
+            adv=now.adv,
+            urgency=how,
+            rules=rules,
+            limits=limits or DESK_LIMITS,
+        )
+
+    def replace(
+        self,
+        account: str,
+        client_order_id: str,
+        *,
+        qty: Decimal | float | str | None = None,
+        limit_price: Decimal | float | str | None = None,
+        stop_price: Decimal | float | str | None = None,
+        limits: Limits | None = None,
+    ) -> Proposal:
+        """Wish another order in the place of one, held against the limits; see `replacement.replace_in`.
+
+        Args:
+            qty: the total, what has filled included. What is None stays.
+            limits: what it is held against; the desk's own when None.
+
+        Raises:
+            NoData: the journal has no such order.
+            ParameterError: a number is none, or nothing would change; nothing was written.
+            ExecutionError: the order cannot be replaced, or the broker cannot be reached; nothing was written.
+        """
+        from workbench.execution.replacement import replace_order
+        from workbench.orchestration.at_work import DESK_LIMITS
+        from workbench.orchestration.market_now import market_now
+
+        intent_id, journal = self._found(account, client_order_id), self._journal(account)
+        asked = {"qty": qty, "limit_price": limit_price, "stop_price": stop_price}
+        numbers = {name: None if value is None else _number(name, value) for name, value in asked.items()}
+        symbol = journal.intent(intent_id).symbol
+        now = market_now(journal, reach(self.workspace, self.settings, account), symbol)
+        return replace_order(
+            journal,
+            intent_id,
+            prices=now.prices,
+            priced_at=now.priced_at,
+            as_of=now.moment,
+            limits=limits or DESK_LIMITS,
+            qty=numbers["qty"],
+            limit_price=numbers["limit_price"],
+            stop_price=numbers["stop_price"],
+        )
+
+    def _found(self, account: str, client_order_id: str) -> str:
         with transaction(self.workspace.engine) as session:
             found = session.scalar(
                 select(IntentRow.id).where(IntentRow.account == account, IntentRow.client_order_id == client_order_id)
@@ -191,7 +289,30 @@ class Control:
                 f"account {account!r} has no order {client_order_id!r}; nothing was changed.",
                 remedy="take the name from `workbench orders`.",
             )
-        return self._journal(account).ask_cancel(found)
+        return found
 
     def _journal(self, account: str) -> Journal:
         return Journal(self.workspace.engine, account)
+
+
+def _wish(symbol: str, side: Side | str, qty: Any, limit_price: Any) -> OrderWish:
+    if side not in set(Side):
+        raise ParameterError(f"side={side!r} is neither buy nor sell; nothing was written.")
+    kind = OrderType.MARKET if limit_price is None else OrderType.LIMIT
+    limit = None if limit_price is None else _number("limit_price", limit_price)
+    return OrderWish(symbol, Side(side), _number("qty", qty), kind, limit_price=limit)
+
+
+def _number(name: str, value: Decimal | float | str) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise ParameterError(f"{name}={value!r} is not a number; nothing was written.") from None
+
+
+def _urgency(named: Urgency | str) -> Urgency:
+    from workbench.execution.route_plan import Urgency
+
+    if named not in set(Urgency):
+        raise ParameterError(f"urgency={named!r} is none of {', '.join(Urgency)}; nothing was written.")
+    return Urgency(named)

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from tests.execution.algos.conftest import SESSION, SYMBOL, T0, after
+from tests.execution.conftest import ask_replace
 from workbench.errors import AlgorithmRefused, DataError, StoreError
 from workbench.execution.algos.engine import AlgoEngine
 from workbench.execution.algos.parents import Parents
@@ -448,7 +449,7 @@ def test_an_order_that_takes_the_place_of_a_child_is_a_child(world):
     world.step(0)
     world.desk()
     (child,) = world.children()
-    newer = world.journal.ask_replace(child.id, limit_price=Decimal("50.01"))
+    newer = ask_replace(world.journal, child.id, limit_price=Decimal("50.01"))
     with transaction(world.journal.engine) as opened:
         names = [one.intent.id for one in tally_in(opened, parent.id).children]
     assert sorted(names) == sorted([child.id, newer.id])
