@@ -28,13 +28,13 @@ def heard(one, kind, path, subscribe, wait_until, *, raw=False):
     thread.start()
     wait_until(lambda: stream._running)
     # `_running` is set when the subscription has been sent: another question and its answer put it behind us.
-    asyncio.run_coroutine_threadsafe(stream._send_subscribe_msg(), stream._loop).result(5)
+    asyncio.run_coroutine_threadsafe(stream._send_subscribe_msg(), stream._loop).result(60)
     embedded.account(one.url, name=one.keys.name)
     try:
         yield messages
     finally:
-        asyncio.run_coroutine_threadsafe(closed(stream), stream._loop).result(5)
-        thread.join(10)
+        asyncio.run_coroutine_threadsafe(closed(stream), stream._loop).result(60)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -44,7 +44,7 @@ def test_an_account_is_found_by_its_clock(url, trader, handmade):
 
 def test_keys_are_shown_to_who_asks_for_one_account_and_never_in_the_list_or_a_repr(url, trader):
     one = trader()
-    listed = requests.get(f"{url}/sim/accounts", timeout=5).text
+    listed = requests.get(f"{url}/sim/accounts", timeout=60).text
     assert one.keys.secret_key not in listed
     assert one.keys.secret_key not in repr(one.keys)
     assert embedded.account(url, name=one.keys.name) == one.keys
@@ -108,7 +108,7 @@ def test_accounts_have_clocks_of_their_own(trader):
     ],
 )
 def test_a_wrong_account_is_refused(url, body, message):
-    answer = requests.post(f"{url}/sim/accounts", json=body, timeout=5)
+    answer = requests.post(f"{url}/sim/accounts", json=body, timeout=60)
     assert answer.status_code == 422
     assert message in answer.json()["message"]
     assert embedded.account(url, name="x") is None
@@ -122,7 +122,7 @@ def test_advance_of_nobody_and_beyond_the_calendar(url, trader):
 
 
 def test_a_foreign_host_is_refused(url):
-    answer = requests.get(f"{url}/sim/accounts", headers={"Host": "evil.example.org"}, timeout=5)
+    answer = requests.get(f"{url}/sim/accounts", headers={"Host": "evil.example.org"}, timeout=60)
     assert answer.status_code == 403
 
 
@@ -133,7 +133,7 @@ def test_the_rate_limit_counts_by_key(an_exchange, a_trader, tmp_path):
             requests.get(
                 f"{address}/v2/clock",
                 headers={"APCA-API-KEY-ID": one.keys.key_id, "APCA-API-SECRET-KEY": one.keys.secret_key},
-                timeout=5,
+                timeout=60,
             )
             for _ in range(8)
         ]
@@ -151,7 +151,7 @@ def test_the_rate_limit_counts_by_key(an_exchange, a_trader, tmp_path):
 
 def test_without_a_limit_there_are_no_limit_headers(trader):
     one = trader()
-    reply = one.api._session.get(f"{one.url}/v2/clock", headers=one.api._get_default_headers(), timeout=5)
+    reply = one.api._session.get(f"{one.url}/v2/clock", headers=one.api._get_default_headers(), timeout=60)
     assert "X-RateLimit-Limit" not in reply.headers
 
 
@@ -176,7 +176,7 @@ def test_an_accident_inside_is_a_500_and_the_log_holds_no_key(trader, monkeypatc
             f"{one.url}/v2/orders",
             headers=one.api._get_default_headers(),
             json={"symbol": "ACME", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"},
-            timeout=5,
+            timeout=60,
         )
     assert (reply.status_code, reply.json()["code"]) == (500, 50010000)
     assert "fire" not in reply.text

@@ -299,7 +299,7 @@ class Wired:
         self.socket, self.binary = socket, binary
 
     async def hear(self):
-        frame = await asyncio.wait_for(self.socket.recv(), 5)
+        frame = await asyncio.wait_for(self.socket.recv(), 60)
         assert isinstance(frame, bytes) is self.binary
         return msgpack.unpackb(frame, timestamp=3) if self.binary else json.loads(frame)
 
@@ -312,7 +312,7 @@ class Wired:
 async def wired(url, path="/v2/iex", *, binary=True, headers=None, greeted=True):
     extra = {"Content-Type": "application/msgpack"} if binary else {}
     async with websockets.connect(
-        f"ws{url[4:]}{path}", additional_headers=extra | (headers or {}), proxy=None
+        f"ws{url[4:]}{path}", additional_headers=extra | (headers or {}), proxy=None, open_timeout=60
     ) as socket:
         one = Wired(socket, binary=binary)
         if greeted:

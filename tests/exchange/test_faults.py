@@ -49,14 +49,17 @@ def placed(one):
 def test_bad_answers(url, trader, kind, status, is_placed):
     one = trader()
     embedded.add_fault(url, kind=kind, count=1)
+    before = time.time()
     with pytest.raises(APIError) as caught:
         one.api.submit_order(order("a"))
+    after = time.time()
     assert caught.value.status_code == status
     assert placed(one) == (["a"] if is_placed else [])
     if kind == "429":
         headers = caught.value.response.headers
         assert (headers["Retry-After"], headers["X-RateLimit-Remaining"]) == ("1", "0")
-        assert 0 < int(headers["X-RateLimit-Reset"]) - time.time() <= 2
+        # A second after the answer was made, which was between the two looks at the clock; rounded up.
+        assert math.ceil(before + 1) <= int(headers["X-RateLimit-Reset"]) <= math.ceil(after + 1)
     if kind.endswith("-html"):
         assert "<html>" in caught.value.response.text
     one.api.submit_order(order("b"))  # the fault was for one request
@@ -71,20 +74,19 @@ def test_resets_look_the_same_from_outside(url, trader, kind, is_placed):
     assert placed(one) == (["a"] if is_placed else [])
 
 
-def test_hang_places_the_order_and_never_answers(url, trader):
+def test_hang_places_the_order_and_never_answers(url, trader, wait_until):
     one = trader()
 
-    class Patience(HTTPAdapter):
+    class Impatience(HTTPAdapter):
         def send(self, request, **options):
-            return super().send(request, **options | {"timeout": (1, 0.3)})
+            return super().send(request, **options | {"timeout": (60, 0.3)})
 
-    one.api._session.mount("http://", Patience())
+    one.api._session.mount(f"{url}/v2/orders", Impatience())
     embedded.add_fault(url, kind="hang", count=1)
-    began = time.monotonic()
     with pytest.raises(requests.ReadTimeout):
         one.api.submit_order(order("a"))
-    assert time.monotonic() - began < 2
-    assert placed(one) == ["a"]
+    one.api._session.adapters.pop(f"{url}/v2/orders").close()
+    wait_until(lambda: placed(one) == ["a"])
 
 
 def test_an_unmodified_client_places_two_orders_on_one_504(url, trader):
@@ -168,7 +170,7 @@ def test_probability_strikes_some_and_is_switched_off(url, trader):
 def test_a_wrong_fault_is_refused(url, body):
     with pytest.raises(ExchangeUnavailable, match="422"):
         embedded.add_fault(url, **body)
-    assert requests.get(f"{url}/sim/faults", timeout=5).json() == []
+    assert requests.get(f"{url}/sim/faults", timeout=60).json() == []
 
 
 def test_a_slow_answer_comes_late_and_right(url, trader):
@@ -197,8 +199,7 @@ def test_a_message_is_overtaken_by_the_next_one_and_not_lost_without_one(url, tr
 def test_a_cut_stream_has_lost_what_happened_in_the_gap_and_is_refused_while_it_lasts(url, trader, wait_until):
     one = trader()
     with one.listening() as messages:
-        embedded.add_fault(url, text="disconnect:1x@0.4s")
-        began = time.monotonic()
+        embedded.add_fault(url, text="disconnect:1x@600s")  # until it is cleared, however slow the machine
         one.api.submit_order(order("a"))
         assert one._listeners() == 0
         handshake = {
@@ -207,9 +208,9 @@ def test_a_cut_stream_has_lost_what_happened_in_the_gap_and_is_refused_while_it_
             "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
         }
-        assert requests.get(f"{url}/stream", headers=handshake, timeout=5).status_code == 503
-        wait_until(lambda: one._listeners() == 1, seconds=15)
-        assert time.monotonic() - began >= 0.4
+        assert requests.get(f"{url}/stream", headers=handshake, timeout=60).status_code == 503
+        embedded.clear_faults(url)
+        wait_until(lambda: one._listeners() == 1)
         one.api.submit_order(order("b"))
         wait_until(lambda: len(messages) >= 2)
     told = [message["data"]["order"]["client_order_id"] for message in messages]
@@ -225,9 +226,10 @@ def test_a_skewed_clock_is_off_everywhere_and_understands_its_own_moments(url, t
     embedded.add_fault(url, text="clock-skew@-90s")
     told = dt.datetime.fromisoformat(one.api.get_clock()["timestamp"])
     assert told == right - dt.timedelta(seconds=90)
-    seen = one.api._session.get(f"{url}/v2/clock", headers=one.api._get_default_headers(), timeout=5)
+    before = time.time()
+    seen = one.api._session.get(f"{url}/v2/clock", headers=one.api._get_default_headers(), timeout=60)
     wall = email.utils.parsedate_to_datetime(seen.headers["Date"]).timestamp()
-    assert -95 < wall - time.time() < -85
+    assert math.floor(before) - 90 <= wall <= time.time() - 90
     with one.listening() as messages:
         one.api.submit_order(order("skewed"))
         wait_until(lambda: len(messages) >= 2)
@@ -304,6 +306,20 @@ def test_strikes_repeat_with_their_seed_and_are_counted():
     assert first != other
     kinds, counts = first
     assert sum(counts.values()) == sum(kind != "" for kind in kinds)
+
+
+def test_a_gap_lasts_its_seconds_and_is_of_one_path():
+    now = [100.0]
+    faults = Faults(clock=lambda: now[0])
+    faults.cut("/stream", 0.4)
+    assert (faults.is_cut("/stream"), faults.is_cut("/v2/iex")) == (True, False)
+    now[0] += 0.39
+    assert faults.is_cut("/stream")
+    now[0] += 0.02
+    assert not faults.is_cut("/stream")
+    faults.cut("/stream", 600)
+    assert faults.clear() == 0
+    assert not faults.is_cut("/stream")
 
 
 def test_the_admin_api_is_never_struck():

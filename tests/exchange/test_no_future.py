@@ -87,7 +87,7 @@ def test_another_future_changes_no_answer(an_exchange, a_trader, handmade, tmp_p
                 )
             one.advance(cut)
             headers = one.api._get_default_headers()
-            answers = [requests.get(address + path, headers=headers, timeout=5) for path in PATHS]
+            answers = [requests.get(address + path, headers=headers, timeout=60) for path in PATHS]
             assert {answer.status_code for answer in answers} == {200}
             told.append([without_identity(answer.json()) for answer in answers])
             one.close()
@@ -208,7 +208,7 @@ def test_another_future_changes_no_answer_in_minutes(an_exchange, a_trader, hand
             one.advance(cut)
             headers = one.api._get_default_headers()
             answers = [
-                requests.get(address + path, headers=headers, timeout=5) for path in (*MINUTE_PATHS, "/v2/positions")
+                requests.get(address + path, headers=headers, timeout=60) for path in (*MINUTE_PATHS, "/v2/positions")
             ]
             assert {answer.status_code for answer in answers} == {200}
             told.append([without_identity(answer.json()) for answer in answers])

@@ -107,7 +107,7 @@ class TestSwitchesOfASymbol:
             one.close()
 
     def switch(self, one, symbol="ACME", **facts):
-        return requests.post(f"{one.url}/sim/symbols/{symbol}", json=facts, timeout=5)
+        return requests.post(f"{one.url}/sim/symbols/{symbol}", json=facts, timeout=60)
 
     def test_halted(self, own):
         working = place(own, time_in_force="gtc")
@@ -143,9 +143,9 @@ class TestSwitchesOfASymbol:
 
     def test_they_survive_a_restart(self, an_exchange, tmp_path):
         with an_exchange(tmp_path / "kept.db") as url:
-            requests.post(f"{url}/sim/symbols/ACME", json={"halted": True}, timeout=5)
+            requests.post(f"{url}/sim/symbols/ACME", json={"halted": True}, timeout=60)
         with an_exchange(tmp_path / "kept.db") as url:
-            assert requests.get(f"{url}/sim/symbols/ACME", timeout=5).json()["halted"] is True
+            assert requests.get(f"{url}/sim/symbols/ACME", timeout=60).json()["halted"] is True
 
 
 class TestLatency:
@@ -234,7 +234,7 @@ class TestLatency:
             again = a_trader(url)
             again.api._api_key, again.api._secret_key = one.keys.key_id, one.keys.secret_key
             requests.post(
-                f"{url}/sim/accounts/{one.keys.name}/advance", json={"to": "2024-03-05T15:30:00Z"}, timeout=5
+                f"{url}/sim/accounts/{one.keys.name}/advance", json={"to": "2024-03-05T15:30:00Z"}, timeout=60
             ).raise_for_status()
             after = again.api.get_order_by_id(new["id"])
             again.close()
@@ -308,7 +308,7 @@ class TestProfiles:
 
     def test_unknown(self, url):
         body = {"name": "x", "at": "2024-03-04T21:00:00Z", "profile": "golden"}
-        assert requests.post(f"{url}/sim/accounts", json=body, timeout=5).status_code == 422
+        assert requests.post(f"{url}/sim/accounts", json=body, timeout=60).status_code == 422
 
 
 class TestConfigurations:
@@ -335,7 +335,7 @@ FIELDS = ("symbol", "qty", "notional", "side", "type", "time_in_force", "limit_p
 class TestNonsense:
     def send(self, one, method, path, body):
         headers = {"APCA-API-KEY-ID": one.keys.key_id, "APCA-API-SECRET-KEY": one.keys.secret_key}
-        return requests.request(method, one.url + path, data=json.dumps(body), headers=headers, timeout=5)
+        return requests.request(method, one.url + path, data=json.dumps(body), headers=headers, timeout=60)
 
     @pytest.mark.parametrize("name", FIELDS)
     def test_nothing_makes_the_exchange_stumble(self, trader, name):
@@ -376,12 +376,12 @@ class TestNonsense:
         }.items():  # fmt: skip
             for name in names:
                 for value in ("x", "-1", "1e400", "99999999999999A", "\x00", "é", "0M", "9999-12-31", "0001-01-01"):
-                    reply = requests.get(one.url + path, params={name: value}, headers=headers, timeout=5)
+                    reply = requests.get(one.url + path, params={name: value}, headers=headers, timeout=60)
                     assert reply.status_code in {200, 400, 404, 422}, (path, name, value, reply.text)
 
     def test_a_wrong_key(self, trader):
         one = trader()
-        reply = requests.post(f"{one.url}/v2/orders", json=ORDER, headers={"APCA-API-KEY-ID": "x"}, timeout=5)
+        reply = requests.post(f"{one.url}/v2/orders", json=ORDER, headers={"APCA-API-KEY-ID": "x"}, timeout=60)
         assert reply.status_code in {401, 403}
 
 
@@ -410,7 +410,7 @@ def test_a_page_of_activities_mixes_fills_and_others(trader):
 def test_what_is_said_about_a_symbol_is_said_of_the_asset(an_exchange, a_trader, tmp_path):
     with an_exchange(tmp_path / "assets.db") as url:
         one = a_trader(url)
-        requests.post(f"{url}/sim/symbols/ACME", json={"halted": True, "easy_to_borrow": False}, timeout=5)
+        requests.post(f"{url}/sim/symbols/ACME", json={"halted": True, "easy_to_borrow": False}, timeout=60)
         asset = one.api.get_asset("ACME")
         one.close()
     assert (asset["tradable"], asset["easy_to_borrow"], asset["shortable"]) == (False, False, True)

@@ -93,10 +93,10 @@ def test_who_comes_back_is_not_told_what_was_missed(trader, wait_until):
 async def conversation(url, *sent, origin=None):
     """The decoded answers to the sent messages, with the kind of frame they came in."""
     heard = []
-    async with websockets.connect(f"ws{url[4:]}/stream", origin=origin, proxy=None) as socket:
+    async with websockets.connect(f"ws{url[4:]}/stream", origin=origin, proxy=None, open_timeout=60) as socket:
         for message in sent:
             await socket.send(message if isinstance(message, str) else json.dumps(message))
-            frame = await asyncio.wait_for(socket.recv(), 5)
+            frame = await asyncio.wait_for(socket.recv(), 60)
             heard.append((type(frame), json.loads(frame)))
     return heard
 

@@ -1,4 +1,4 @@
-"""A desk in little: it owns an account and sends what is in its outbox, until somebody stops it."""
+"""A desk in little: it owns an account and sends what is in its outbox, until it stops itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def say(what: str) -> None:
 def main(job: dict[str, Any]) -> None:
     engine = open_engine(job["database"], migrate=False)
     journal = Journal(engine, job["account"])
-    broker = AlpacaBroker(name=job["account"], url=job["url"], key_id=job["key_id"], secret_key=job["secret_key"])
+    broker = AlpacaBroker(
+        name=job["account"], url=job["url"], key_id=job["key_id"], secret_key=job["secret_key"], timeout=(60.0, 60.0)
+    )
     lease = Lease.acquire(engine, account_lease(job["account"]), "desk")
     assert lease is not None
     say("ready")
@@ -34,6 +36,7 @@ def main(job: dict[str, Any]) -> None:
         while True:
             if pump(journal, broker, lease).acked and job["stop"] == "idle":
                 say("sent")
+                os.kill(os.getpid(), signal.SIGSTOP)
             if job["stop"] == "writing" and not journal.intents(states=[IntentState.INTENT]):
                 with transaction(engine) as session:
                     lease.check(session)  # holds the lock of the database, or of the lease

@@ -22,15 +22,36 @@ SECRET = "the-secret-of-the-account"
 ORDER = {"id": "b1", "client_order_id": "wb1-1", "symbol": "SYN01", "side": "buy", "qty": "1", "status": "new"}
 
 
+def until(condition):
+    """Wait until the condition holds; fails the test where it never does."""
+    end = wall.monotonic() + 60
+    while not condition():
+        assert wall.monotonic() < end, "waited in vain"
+        wall.sleep(0.01)
+
+
 def request(number=1, symbol="SYN01", side=Side.BUY, qty="1", **more):
     return OrderRequest(f"wb1-{number}", symbol, side, Decimal(qty), **more)
 
 
+def session_of(exchange, keys, timeout):
+    return AlpacaBroker(
+        name=keys.name, url=exchange.url, key_id=keys.key_id, secret_key=keys.secret_key, timeout=timeout
+    )
+
+
 @pytest.fixture
 def broker(exchange, keys):
-    opened = AlpacaBroker(
-        name=keys.name, url=exchange.url, key_id=keys.key_id, secret_key=keys.secret_key, timeout=(1.0, 0.5)
-    )
+    """A session that waits as long as a loaded machine may need."""
+    opened = session_of(exchange, keys, (60.0, 60.0))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def impatient(exchange, keys):
+    """A session of the same account that soon gives up, for answers that never come."""
+    opened = session_of(exchange, keys, (60.0, 0.5))
     yield opened
     opened.close()
 
@@ -135,21 +156,22 @@ def test_wrong_keys_are_refused_everywhere(exchange):
         ("unknown-status", (Outcome.PLACED, 200), True),
     ],
 )
-def test_each_fault_has_its_outcome_after_one_request(broker, exchange, kind, expected, placed):
+def test_each_fault_has_its_outcome_after_one_request(broker, impatient, exchange, kind, expected, placed):  # noqa: PLR0917 - fixtures
     embedded.add_fault(exchange.url, kind=kind, count=1)
-    began = wall.monotonic()
-    reply = broker.submit(request())
-    assert wall.monotonic() - began < 1.5
+    reply = (impatient if kind == "hang" else broker).submit(request())
     assert (reply.outcome, reply.http_status) == expected
-    assert (broker.order_by_client_id("wb1-1") is not None) is placed
+    if placed:
+        until(lambda: broker.order_by_client_id("wb1-1") is not None)  # who gave up may have been faster than the work
+    else:
+        assert broker.order_by_client_id("wb1-1") is None
     assert (reply.retry_at is not None) is (kind == "429")
 
 
-def test_a_reading_that_brings_no_word_is_unavailable(broker, exchange):
+def test_a_reading_that_brings_no_word_is_unavailable(broker, impatient, exchange):
     for kind in ("500-html", "hang", "reset-before", "429"):
         embedded.add_fault(exchange.url, kind=kind, count=1, path="/v2/account")
         with pytest.raises(ExchangeUnavailable) as caught:
-            broker.account()
+            (impatient if kind == "hang" else broker).account()
         assert (caught.value.facts.get("retry_at") is not None) is (kind == "429")
     assert broker.account().cash == 100_000
 
@@ -375,11 +397,11 @@ class Listener:
 
     def wait(self, condition):
         with self.something:
-            assert self.something.wait_for(condition, timeout=10)
+            assert self.something.wait_for(condition, timeout=60)
 
 
-def ended():
-    return not any(thread.name.startswith("trade_updates") and thread.is_alive() for thread in threading.enumerate())
+def ended(handle):
+    return not handle._thread.is_alive()
 
 
 def test_the_exchanges_events_arrive_and_closing_ends_the_thread(broker, exchange, keys):
@@ -396,7 +418,7 @@ def test_the_exchanges_events_arrive_and_closing_ends_the_thread(broker, exchang
     assert fill.execution_id == broker.fills_since()[0].execution_id.rpartition("::")[2]
     assert handle.failures == 0
     handle.close()
-    assert ended()
+    assert ended(handle)
     assert not handle.connected
     handle.close()  # twice is harmless
 
@@ -446,7 +468,7 @@ def test_every_reconnect_is_announced_so_that_it_can_be_reconciled():
         assert heard.connects == 2
         assert [event.event for event in heard.events] == ["new", "canceled"]
         handle.close()
-        assert ended()
+        assert ended(handle)
 
 
 def test_what_cannot_be_read_or_handled_is_counted_and_logged_and_the_stream_goes_on(caplog):
@@ -467,13 +489,11 @@ def test_a_refused_login_is_not_silent(caplog):
     heard = Listener()
     with caplog.at_level(logging.ERROR), streaming([], authorized=False) as broker:
         handle = broker.stream(heard.on_event, heard.on_connect)
-        end = wall.monotonic() + 10
-        while not handle.failures and wall.monotonic() < end:
-            wall.sleep(0.01)
+        until(lambda: handle.failures)
         assert "failed to authenticate" in handle.trouble
         assert not handle.connected
         handle.close()
-        assert ended()
+        assert ended(handle)
     assert heard.connects == 0
     assert SECRET not in caplog.text
     assert SECRET not in repr(handle)
@@ -485,7 +505,7 @@ def test_closing_at_once_ends_the_thread():
         for _ in range(5):
             handle = broker.stream(heard.on_event, heard.on_connect)
             handle.close()
-            assert ended()
+            assert ended(handle)
 
 
 def test_a_handler_may_close_its_own_stream():
@@ -494,7 +514,7 @@ def test_a_handler_may_close_its_own_stream():
         ready = threading.Event()
 
         def close_it(event):
-            ready.wait(5)
+            ready.wait(60)
             handles[0].close()
             heard.on_event(event)
 
@@ -502,4 +522,4 @@ def test_a_handler_may_close_its_own_stream():
         ready.set()
         heard.wait(lambda: len(heard.events) == 1)
         handles[0].close()
-        assert ended()
+        assert ended(handles[0])

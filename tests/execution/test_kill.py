@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import select
 
 from workbench.exchange import embedded
+from workbench.execution import kill as kill_switch
 from workbench.execution import kill_file, trading_state
 from workbench.execution.alpaca import AlpacaBroker
 from workbench.execution.broker import OrderRequest
 from workbench.execution.halts import halt
 from workbench.execution.journal import Journal
-from workbench.execution.kill import kill
 from workbench.execution.reconcile import reconcile
 from workbench.execution.submit import Pace, drain, pump
 from workbench.market.order import IntentState, OrderType, OrderWish, Side
@@ -34,6 +34,19 @@ FAST = Pace(lookups=(0.02, 0.05), again=0.1, watch_every=0.1, limited=0.05)
 _number = itertools.count(1)
 
 
+def kill(*arguments, **more):
+    """The switch with the patience that a loaded machine needs; what it does without any has tests of its own."""
+    return kill_switch.kill(*arguments, **{"patience": 60.0, "timeout": 60.0, **more})
+
+
+def until(condition):
+    """Wait until the condition holds; fails the test where it never does."""
+    end = wall.monotonic() + 60
+    while not condition():
+        assert wall.monotonic() < end, "waited in vain"
+        wall.sleep(0.02)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request):
     return request.getfixturevalue(f"{request.param}_engine")
@@ -44,13 +57,15 @@ def journal(engine):
     return Journal(engine, f"kill-{next(_number)}")
 
 
-def session_of(exchange, keys, **more):
-    return AlpacaBroker(name=keys.name, url=exchange.url, key_id=keys.key_id, secret_key=keys.secret_key, **more)
+def session_of(exchange, keys):
+    return AlpacaBroker(
+        name=keys.name, url=exchange.url, key_id=keys.key_id, secret_key=keys.secret_key, timeout=(60.0, 60.0)
+    )
 
 
 @pytest.fixture
 def broker(exchange, keys):
-    opened = session_of(exchange, keys, timeout=(1.0, 1.0))
+    opened = session_of(exchange, keys)
     yield opened
     opened.close()
 
@@ -69,7 +84,7 @@ def far(number):
 def place(journal, broker, count, *, bot="bot"):
     lease = Lease.acquire(journal.engine, account_lease(journal.account), "desk")
     journal.write([far(number) for number in range(count)], bot=bot, session=DAY)
-    assert drain(journal, broker, lease, pace=FAST)
+    assert drain(journal, broker, lease, pace=FAST, timeout=120)
     lease.release()
 
 
@@ -144,16 +159,31 @@ def test_an_order_that_never_arrived_is_named_and_waits_for_nobody(journal, exch
 
 
 class Slow:
-    """A session whose requests leave late: the desk has said SENDING, and the order is not there yet."""
+    """A session whose requests leave late: the desk has said SENDING, and the order is not there before `go`."""
 
-    def __init__(self, broker, seconds):
-        self._broker, self._seconds = broker, seconds
-        self.said = threading.Event()
+    def __init__(self, broker):
+        self._broker = broker
+        self.said, self.go = threading.Event(), threading.Event()
 
     def submit(self, order):
         self.said.set()
-        wall.sleep(self._seconds)
+        assert self.go.wait(60)
         return self._broker.submit(order)
+
+    def __getattr__(self, name):
+        return getattr(self._broker, name)
+
+
+class LookedUp:
+    """A session that says when an order was looked up for the first time."""
+
+    def __init__(self, broker, said):
+        self._broker, self._said = broker, said
+
+    def order_by_client_id(self, client_order_id):
+        found = self._broker.order_by_client_id(client_order_id)
+        self._said.set()
+        return found
 
     def __getattr__(self, name):
         return getattr(self._broker, name)
@@ -168,16 +198,31 @@ def test_an_order_being_sent_while_the_switch_is_thrown_ends_cancelled(  # noqa:
     lease = Lease.acquire(journal.engine, account_lease(journal.account), "desk")
     journal.write([far(0), far(1)], bot="bot", session=DAY)
     other = session_of(exchange, keys)
-    slow = Slow(other, 0.4)
+    slow = Slow(other)
     desk = threading.Thread(target=pump, args=(journal, slow, lease), kwargs={"pace": Pace(lookups=(60.0,))})
     desk.start()
-    assert slow.said.wait(5)
-    done = kill(journal.engine, broker, journal.account, reason="test", home=home)
+    assert slow.said.wait(60)
+    # The order leaves when the switch has looked for it in vain.
+    looking = LookedUp(broker, slow.go)
+    done = kill(journal.engine, looking, journal.account, reason="test", home=home, grace=60.0)
     desk.join()
     assert len(done.cancelled) == 1
     assert broker.open_orders() == []
     assert len(broker.orders_since(dt.datetime(2000, 1, 1, tzinfo=dt.UTC))) == 1  # the second one never left
     other.close()
+
+
+class Stepped:
+    """A monotonic clock that only sleeping moves: a slow machine has as much time as a fast one."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
 
 
 def test_the_share_kept_for_cancels_is_used_and_the_rest_waits(journal, broker, home):
@@ -186,7 +231,9 @@ def test_the_share_kept_for_cancels_is_used_and_the_rest_waits(journal, broker, 
         at = journal.clock()
         while rate_budget.take(opened, journal.account, lane="order", at=at, per_minute=20) is None:
             pass
-    done = kill(journal.engine, broker, journal.account, reason="test", home=home, per_minute=20, timeout=0.3)
+    time = Stepped()
+    few = {"per_minute": 20, "timeout": 0.3, "now": lambda: at, "clock": time, "sleep": time.sleep}
+    done = kill(journal.engine, broker, journal.account, reason="test", home=home, **few)
     assert len(done.cancelled) == rate_budget.reserved_of(20) == 4
     assert len(done.left) == 2
     assert "the budget of requests" in done.trouble
@@ -218,7 +265,7 @@ def hold(journal, broker, exchange, keys):
     lease = Lease.acquire(journal.engine, account_lease(journal.account), "desk")
     wishes = [OrderWish("SYN01", Side.BUY, Decimal(10)), OrderWish("SYN02", Side.BUY, Decimal(5))]
     journal.write(wishes, bot="hold", session=DAY)
-    assert drain(journal, broker, lease, pace=FAST)
+    assert drain(journal, broker, lease, pace=FAST, timeout=120)
     embedded.advance(exchange.url, name=keys.name, to=dt.datetime(2015, 7, 1, 20, 0, 5, tzinfo=dt.UTC))
     reconcile(journal, broker, "test", lease=lease)
     return lease
@@ -282,8 +329,8 @@ def stopped_desk(journal, exchange, keys, *, stop, orders=3):
     )
     while process.stdout.readline() != "sent\n":
         assert process.poll() is None
-    if stop == "idle":
-        os.kill(process.pid, signal.SIGSTOP)
+    # It stops itself, where it says so: stopped from here, it might be inside a transaction or not, as luck has it.
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
     return process
 
 
@@ -321,8 +368,5 @@ def test_a_hung_desk_that_holds_the_database_cannot_delay_it(journal, broker, ex
             assert "database" in done.trouble
     finally:
         end(process)
-    for _ in range(100):
-        if trading_state.known(journal.engine, journal.account).told_by == "database":
-            break
-        wall.sleep(0.05)
+    until(lambda: trading_state.known(journal.engine, journal.account).told_by == "database")
     assert trading_state.known(journal.engine, journal.account).state is TradingState.HALTED

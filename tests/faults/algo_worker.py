@@ -50,7 +50,7 @@ def work(job: dict[str, Any], facts: BarFacts) -> None:
     engine = open_engine(job["database"], migrate=False)
     journal = Journal(engine, job["account"])
     broker = AlpacaBroker(
-        name=job["account"], url=job["url"], key_id=job["key_id"], secret_key=job["secret_key"], timeout=(1.0, 0.5)
+        name=job["account"], url=job["url"], key_id=job["key_id"], secret_key=job["secret_key"], timeout=(60.0, 60.0)
     )
     say(began=os.getpid())
     lease = Lease.acquire(engine, job["account"], "desk")
@@ -70,7 +70,7 @@ def work(job: dict[str, Any], facts: BarFacts) -> None:
         following = algo.step(now)
         if job.get("die_at") == "the slice" and len(journal.intents()) > before:
             die()
-        drain(journal, broker, lease, pace=PACE, timeout=10)
+        drain(journal, broker, lease, pace=PACE, timeout=120)
         if following is None:
             break
         embedded.advance(job["url"], name=job["account"], to=min(following, now + MINUTE))

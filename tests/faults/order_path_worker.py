@@ -43,7 +43,7 @@ def wish(number: int) -> OrderWish:
 
 def broker_of(job: dict[str, Any]) -> AlpacaBroker:
     return AlpacaBroker(
-        name=job["account"], url=job["url"], key_id=job["key_id"], secret_key=job["secret_key"], timeout=(1.0, 0.5)
+        name=job["account"], url=job["url"], key_id=job["key_id"], secret_key=job["secret_key"], timeout=(60.0, 60.0)
     )
 
 
@@ -64,7 +64,7 @@ def trade(job: dict[str, Any]) -> None:
         if point == "after transaction 1":
             die()
         drain(journal, broker, lease, pace=PACE, timeout=0.0)
-    drain(journal, broker, lease, pace=PACE, timeout=20)
+    drain(journal, broker, lease, pace=PACE, timeout=120)
     engine.dispose()
 
 

@@ -21,7 +21,7 @@ from workbench.store.engine import open_engine, transaction
 from workbench.store.tables.execution import IntentRow
 
 WORKER = Path(__file__).with_name("algo_worker.py")
-KILLS = {"sqlite": 20, "postgresql": 10}
+KILLS = {"sqlite": 12, "postgresql": 6}
 SLICES, QTY = 40, 2_011  # no multiple of 40: eleven slices are one share larger
 _number = itertools.count(1)
 
@@ -78,10 +78,16 @@ def test_whenever_it_is_killed_the_whole_quantity_is_traded_once(database_url, w
     for kind in ("504-after-accept", "reset-after", "reset-before"):  # a bad network on top
         embedded.add_fault(minutes.url, kind=kind, probability=0.02, path="/v2/orders")
     kills = amid = 0
-    while kills < wanted:
+
+    def enough():
+        """Kills as wanted, a third of that many among the slices: how many that takes depends on the machine."""
+        assert kills < 10 * wanted, amid
+        return kills >= wanted and amid > wanted / 3
+
+    while not enough():
         job = new_job(database_url)
         sent, idle = 0, 0
-        while (end := worker.live(job, seconds=rng.uniform(0.02, 0.5) * (1 + idle))) != 0:
+        while (end := worker.live(job, seconds=None if enough() else rng.uniform(0.02, 0.5) * (1 + idle))) != 0:
             assert end == -signal.SIGKILL
             kills += 1
             before, sent = sent, len(Journal(engine, job["account"]).intents())
@@ -89,7 +95,6 @@ def test_whenever_it_is_killed_the_whole_quantity_is_traded_once(database_url, w
             amid += 0 < sent < SLICES
         assert_all_of_it_was_traded_once(engine, job)
     engine.dispose()
-    assert amid > wanted / 3  # the kills fell among the slices
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

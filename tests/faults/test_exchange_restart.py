@@ -19,6 +19,8 @@ from decimal import Decimal
 import pytest
 import requests
 
+from workbench.store.processes import process_runs
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # alpaca-py imports websockets.legacy
     from alpaca.common.exceptions import APIError
@@ -83,15 +85,20 @@ class Lives:
         self._wait()
 
     def kill(self):
+        """The end is over when the process is gone: until then it may hold the database, and no new one would start."""
         os.kill(self.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while process_runs(self.pid):
+            assert time.monotonic() < deadline, "it cannot be killed"
+            time.sleep(0.001)
 
     def close(self):
         for process in (self._nursery, self._last):
             if process is not None:
                 process.kill()
-                process.communicate(timeout=10)
+                process.communicate(timeout=60)
         with contextlib.suppress(ProcessLookupError, TypeError):
-            self.kill()
+            os.kill(self.pid, signal.SIGKILL)
         self._log.close()
 
     @property
@@ -104,7 +111,7 @@ class Lives:
         )
 
     def _wait(self):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not self.ready.exists():
             assert time.monotonic() < deadline, (self.folder / "exchange.log").read_text()
             time.sleep(0.002)
@@ -136,14 +143,14 @@ class Load:
         threads = [*placing, threading.Thread(target=self._advance, args=(url, keys))]
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while len(self.acked) < wanted:
             assert time.monotonic() < deadline, "hardly any load"
             time.sleep(0.002)
         time.sleep(pause)
         kill()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
     def _place(self, url, keys, prefix):
@@ -178,7 +185,7 @@ class Load:
             while True:
                 day = dt.datetime.fromisoformat(self.clock) + dt.timedelta(days=1)
                 answer = requests.post(
-                    f"{url}/sim/accounts/{keys['name']}/advance", json={"to": day.isoformat()}, timeout=10
+                    f"{url}/sim/accounts/{keys['name']}/advance", json={"to": day.isoformat()}, timeout=60
                 )
                 if answer.status_code == 422:  # the exchange died before it could say how far it had come
                     self.clock = day.isoformat()
@@ -203,7 +210,7 @@ def everything(api):
 def test_twenty_kills_under_load_lose_nothing_and_invent_nothing(exchange):
     exchange.begin()
     keys = requests.post(
-        f"{exchange.url}/sim/accounts", json={"name": "victim", "cash": "1000000000", "at": OPENED}, timeout=20
+        f"{exchange.url}/sim/accounts", json={"name": "victim", "cash": "1000000000", "at": OPENED}, timeout=60
     ).json()
     load, dice = Load(), random.Random(7)
     for number in range(KILLS):
@@ -219,7 +226,7 @@ def test_twenty_kills_under_load_lose_nothing_and_invent_nothing(exchange):
     with contextlib.closing(api._session):
         orders, fills = everything(api)
         account, positions = api.get_account(), api.get_all_positions()
-        clock = requests.get(f"{exchange.url}/sim/accounts/victim", timeout=20).json()["clock"]
+        clock = requests.get(f"{exchange.url}/sim/accounts/victim", timeout=60).json()["clock"]
 
     found = {order["client_order_id"]: order for order in orders}
     assert len(found) == len(orders), "an order is there twice"
@@ -284,7 +291,7 @@ class Families(Load):
 def test_kills_among_brackets_and_replaces(exchange):
     exchange.begin()
     keys = requests.post(
-        f"{exchange.url}/sim/accounts", json={"name": "victim", "cash": "1000000000", "at": OPENED}, timeout=20
+        f"{exchange.url}/sim/accounts", json={"name": "victim", "cash": "1000000000", "at": OPENED}, timeout=60
     ).json()
     load, dice = Families(), random.Random(11)
     for number in range(FAMILY_KILLS):
@@ -299,9 +306,9 @@ def test_kills_among_brackets_and_replaces(exchange):
     api = TradingClient(keys["key_id"], keys["secret_key"], raw_data=True, url_override=exchange.url)
     with contextlib.closing(api._session):
         # From here on nobody places anything: after two more days every bracket that filled is out again.
-        clock = requests.get(f"{exchange.url}/sim/accounts/victim", timeout=20).json()["clock"]
+        clock = requests.get(f"{exchange.url}/sim/accounts/victim", timeout=60).json()["clock"]
         later = dt.datetime.fromisoformat(clock) + dt.timedelta(days=5)
-        requests.post(f"{exchange.url}/sim/accounts/victim/advance", json={"to": later.isoformat()}, timeout=20)
+        requests.post(f"{exchange.url}/sim/accounts/victim/advance", json={"to": later.isoformat()}, timeout=60)
         orders, fills = everything(api)
         account, positions = api.get_account(), api.get_all_positions()
         nested = {}

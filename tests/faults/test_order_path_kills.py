@@ -18,7 +18,7 @@ from workbench.store.engine import open_engine, transaction
 from workbench.store.tables.execution import OutboxRow
 
 WORKER = Path(__file__).with_name("order_path_worker.py")
-KILLS = {"sqlite": 60, "postgresql": 20}
+KILLS = {"sqlite": 30, "postgresql": 12}
 ORDERS = 40
 
 
@@ -61,11 +61,20 @@ def test_no_order_is_lost_and_none_doubled_whenever_the_process_is_killed(databa
     kills, found = 0, Counter()
     for kind in ("504-after-accept", "reset-after", "reset-before"):  # a bad network on top
         embedded.add_fault(exchange.url, kind=kind, probability=0.03)
-    while kills < wanted:
+
+    def enough():
+        """Kills as wanted, some of them with an order on its way, some of these live at the exchange already.
+
+        How many that takes depends on the machine; the life after that may end by itself.
+        """
+        assert kills < 10 * wanted, found
+        return kills >= wanted and found[IntentState.SENDING] > 0 and found["placed"] > 0
+
+    while not enough():
         job = job_of(open_account(), exchange, database_url)
         journal = Journal(engine, job["account"])
         placed, idle = set(), 0
-        while (end := worker.live(job, seconds=rng.uniform(0, 0.15) * (1 + idle))) != 0:
+        while (end := worker.live(job, seconds=None if enough() else rng.uniform(0, 0.15) * (1 + idle))) != 0:
             assert end == -signal.SIGKILL
             kills += 1
             before, placed = placed, {order.client_order_id for order in orders_of(job)}
@@ -75,10 +84,6 @@ def test_no_order_is_lost_and_none_doubled_whenever_the_process_is_killed(databa
                 found["placed" if intent.client_order_id in placed else "not placed"] += 1
         assert_nothing_lost_or_doubled(engine, job)
     engine.dispose()
-    # The kills fell inside the order path: orders were caught on their way, some of them live at the exchange already.
-    assert kills >= wanted
-    assert found[IntentState.SENDING] > 0
-    assert found["placed"] > 0
     counted = {str(what): number for what, number in found.items()}
     logging.getLogger(__name__).info("%s: %d kills; caught on the way: %s", engine.dialect.name, kills, counted)
 

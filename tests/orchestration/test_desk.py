@@ -679,6 +679,19 @@ def test_equity_is_marked_after_every_comparison(engine, broker, clock, made):
     assert (equity.start, equity.newest) == (Decimal(100_000), Decimal(99_600))
 
 
+def test_a_calendar_is_asked_in_no_transaction(engine, made, monkeypatch):
+    """The first question reads it, for seconds on a loaded machine; PostgreSQL would end the desk meanwhile."""
+    under_way, asked = [], marks.session_for
+
+    def looking(venue, moment):
+        under_way.append(engine.pool.checkedout())
+        return asked(venue, moment)
+
+    monkeypatch.setattr(marks, "session_for", looking)
+    made(venue="XNYS").start()
+    assert set(under_way) == {0}
+
+
 def test_another_trading_state_is_noticed_in_the_next_turn(engine, journal, broker, made, caplog):
     one = made()
     one.start()

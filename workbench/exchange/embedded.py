@@ -24,8 +24,10 @@ from workbench.store.processes import process_runs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-START_SECONDS = 20.0
-STOP_SECONDS = 10.0
+# The longest that is waited for a process that lives and says nothing; one that ends is noticed at once.
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+HEALTH_SECONDS = 15.0  # who waits too little on a loaded machine starts a second exchange beside the first
 ADMIN_SECONDS = 120.0  # an advance over decades takes a while
 _POLL_SECONDS = 0.02
 
@@ -278,7 +280,7 @@ def _healthy(state: Path, source: str | None) -> Address | None:
     try:
         written = json.loads(state.read_text())
         address = Address(str(written["url"]), int(written["pid"]), started=False)
-        answer = health(address.url, timeout=5.0)
+        answer = health(address.url, timeout=HEALTH_SECONDS)
     except (OSError, ValueError, KeyError, ExchangeUnavailable):
         return None
     # A port may have been taken over by another process since the file was written.

@@ -84,8 +84,9 @@ class EventStream:
 
     def failed(self, what: str, error: BaseException, data: Any = None) -> None:
         """Count and log a failure."""
-        self.failures += 1
+        # In this order: who sees on another thread that there was one more finds its words.
         self.trouble = f"{what}: {type(error).__name__}: {error}"
+        self.failures += 1
         self._log.error(what, error=f"{type(error).__name__}: {error}", failures=self.failures, message=data)
 
     def _run(self) -> None:

@@ -185,10 +185,16 @@ class DeskBook:
     def _mark(self, done: Reconciliation) -> None:
         """Remember the equity that the broker told: losses of the day and from the peak are measured by it."""
         with transaction(self._journal.engine) as session:
-            self._lease().check(session)
             row = session.get(ReconciliationRow, done.id)
-            if row is not None and row.broker_time is not None:  # else it met another account
-                marks.record(session, self._journal.account, done.equity, row.broker_time, self._venue)
+            moment = None if row is None else row.broker_time
+        if moment is None:  # it met another account
+            return
+        # In no transaction: the first question to a calendar reads it, for seconds on a loaded machine. Meanwhile
+        # nobody else could write to a SQLite file, and PostgreSQL would end the desk as one that hangs.
+        of = marks.session_for(self._venue, moment)
+        with transaction(self._journal.engine) as session:
+            self._lease().check(session)
+            marks.record(session, self._journal.account, done.equity, moment, self._venue, of=of)
 
     def _book(self, event: BrokerEvent) -> Applied:
         with transaction(self._journal.engine) as session:
