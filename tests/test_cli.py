@@ -236,9 +236,9 @@ def test_the_exchange_runs_until_it_is_stopped(project):
             address = project / ".workbench" / "exchange" / "exchange.json"
             from workbench.exchange import embedded
 
-            assert embedded._until(address.exists, 30)
+            assert embedded._until(address.exists, 120)
             assert "already running at http://127.0.0.1:" in say("exchange").output
             assert say("exchange", "--stop").output == "1 stopped.\n"
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()

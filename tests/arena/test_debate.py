@@ -115,7 +115,7 @@ def test_shuffled_order_and_latencies_give_the_identical_debate(draw_view, scrip
 
 def test_all_analysts_of_a_round_speak_at_the_same_time(pack, scripted):
     # Each waits until all six are inside: one after the other they would wait for ever, and the barrier would break.
-    together = threading.Barrier(6, timeout=10)
+    together = threading.Barrier(6, timeout=120)
     analysts = [scripted(f"a{number}", 0.6) for number in range(6)]
     for analyst in analysts:
         say = analyst._say

@@ -112,7 +112,7 @@ def test_concurrent_writers_end_with_one_decision_each(workspace, draw_view, scr
 
         def view(self, pack):
             if pack.symbol == "S00":
-                together.wait(timeout=20)  # nobody has written yet when all have looked
+                together.wait(timeout=120)  # nobody has written yet when all have looked
             return super().view(pack)
 
     def ask(number):
@@ -200,7 +200,7 @@ def test_who_marks_second_sees_what_the_first_did(workspace, draw_view):
             time.sleep(0.2)  # it waits for this transaction
             assert not second.done()
         with pytest.raises(ArenaError, match="is executed and cannot become rejected"):
-            second.result(timeout=20)
+            second.result(timeout=120)
     assert stored(workspace)[0].status == "executed"
 
 

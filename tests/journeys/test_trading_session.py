@@ -76,7 +76,7 @@ def account(exchange, request):
 def start(workspace, account):
     """Starts (or finds) the desk of the account; stops it in the end."""
 
-    def ensure():
+    def ensure(**more):
         return desk.ensure(
             workspace,
             account=account.name,
@@ -84,6 +84,8 @@ def start(workspace, account):
             secret_key=account.keys.secret_key,
             url=account.url,
             exit_with=os.getpid(),
+            timeout=180,
+            **more,
         )
 
     yield ensure
@@ -94,26 +96,26 @@ def start(workspace, account):
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
 def test_a_session_from_wish_to_clean_book_and_the_second_run_changes_nothing(workspace, account, prices, start):
     with tracing(TRACE):
-        handle = start()
+        handle = start(reconcile_seconds=3600.0)  # only when it is asked to
         assert handle.started
         journal = Journal(workspace.engine, account.name)
         weights = dict.fromkeys(sorted(prices)[:5], 0.18)
         proposal = propose(journal, weights, bot="momentum", session=SESSION, prices=prices, as_of=CLOSE)
         assert len(proposal.written) == 5
-        acked = handle.settled(proposal.intents)
+        acked = handle.settled(proposal.intents, timeout=120)
         assert {intent.state for intent in acked} == {IntentState.ACKED}
 
         assert account.advance().fills == 5
-        ended = handle.settled(proposal.intents, until="ended")
+        ended = handle.settled(proposal.intents, until="ended", timeout=120)
         assert {intent.state for intent in ended} == {IntentState.FILLED}
-        reconciliation = handle.reconciled()
+        reconciliation = handle.reconciled(timeout=120)
         assert reconciliation.clean, reconciliation
 
         again = propose(journal, weights, bot="momentum", session=SESSION, prices=prices, as_of=CLOSE)
         assert (again.written, len(again.existed)) == ((), 5)
         assert "nothing new was written" in again.line
         assert start().pid == handle.pid
-        assert handle.reconciled().clean
+        assert handle.reconciled(timeout=120).clean
         handle.stop()
 
     assert account.ids() == sorted(intent.client_order_id for intent in proposal.intents)
@@ -152,7 +154,7 @@ def test_a_desk_killed_in_the_middle_is_replaced_and_each_intent_has_one_order(w
     journal = Journal(workspace.engine, account.name)
     proposal = propose(journal, dict.fromkeys(sorted(prices)[:8], 0.12), bot="momentum", session=SESSION, prices=prices)
     being_sent = ()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         before, being_sent = being_sent, [one.id for one in journal.intents(states=[IntentState.SENDING])]
         if being_sent and before == being_sent:
@@ -161,19 +163,19 @@ def test_a_desk_killed_in_the_middle_is_replaced_and_each_intent_has_one_order(w
     os.kill(handle.pid, signal.SIGKILL)
     assert being_sent
     assert journal.intents(states=[IntentState.INTENT])
-    while handle.status().alive and time.monotonic() < deadline + 10:
+    while handle.status().alive and time.monotonic() < deadline + 60:
         time.sleep(0.01)
     embedded.clear_faults(account.url)
 
     second = start()
     assert second.started
     assert second.pid != handle.pid
-    acked = second.settled(proposal.intents, timeout=40)
+    acked = second.settled(proposal.intents, timeout=120)
     assert {intent.state for intent in acked} == {IntentState.ACKED}
     account.advance()
-    ended = second.settled(proposal.intents, until="ended")
+    ended = second.settled(proposal.intents, until="ended", timeout=120)
     assert {intent.state for intent in ended} == {IntentState.FILLED}
-    assert second.reconciled().clean
+    assert second.reconciled(timeout=120).clean
 
     assert account.ids() == sorted(intent.client_order_id for intent in proposal.intents)
     wished = {intent.symbol: float(intent.side.sign * intent.qty) for intent in proposal.intents}

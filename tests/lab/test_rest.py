@@ -6,7 +6,6 @@ import datetime as dt
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ SESSION = dt.date(2015, 6, 30)
 
 
 def call(url, method, path, body=None, *, token=TOKEN):
-    connection = http.client.HTTPConnection(*url, timeout=30)
+    connection = http.client.HTTPConnection(*url, timeout=120)
     headers = {"Authorization": f"token {token}"} if token else {}
     try:
         connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -47,22 +46,21 @@ def call(url, method, path, body=None, *, token=TOKEN):
 def place(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     workspace = Workspace.open(home)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     address = embedded.ensure(home / "exchange", exit_with_parent=True)
     # No look at the reader's own configuration: what is tested is what `workbench lab` sets.
     variables = environment(home, {**os.environ, "JUPYTER_NO_CONFIG": "", "JUPYTER_RUNTIME_DIR": str(home / "runtime")})
-    command = [sys.executable, "-m", "jupyter_server", f"--port={port}", "--no-browser", "--allow-root"]
-    command += [f"--ServerApp.root_dir={home}", f"--IdentityProvider.token={TOKEN}", "--ServerApp.port_retries=0"]
+    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
+    command += [f"--ServerApp.root_dir={home}", f"--IdentityProvider.token={TOKEN}"]
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
-    url = ("127.0.0.1", port)
-    for _ in range(300):
+    for _ in range(1800):
+        # Which port it found free is in its own file: one that is chosen here could be taken before it listens.
         try:
+            written = json.loads((home / "runtime" / f"jpserver-{server.pid}.json").read_text())
+            url = ("127.0.0.1", written["port"])
             if call(url, "GET", "/workbench/api/accounts")[0] == 200:
                 break
-        except OSError:
+        except (OSError, ValueError):
             pass
         assert server.poll() is None, (home / "server.log").read_text()
         time.sleep(0.1)
@@ -70,7 +68,7 @@ def place(tmp_path_factory):
         pytest.fail((home / "server.log").read_text())
     yield url, workspace, address.url
     server.terminate()
-    server.wait(20)
+    server.wait(60)
     workspace.close()
     embedded.stop(home / "exchange")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 
 import nbformat
@@ -38,7 +39,7 @@ def no_worker(monkeypatch):
     return started
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=180.0):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not happen"
@@ -106,7 +107,8 @@ class TestEnsureWorker:
     """Whether a worker would be started; none is."""
 
     @pytest.fixture(autouse=True)
-    def popen(self, monkeypatch):
+    def popen(self, monkeypatch, workspace):
+        """Stands in for processes; those who collect them are through before the workspace closes."""
         begun = []
 
         class Popen:
@@ -117,7 +119,10 @@ class TestEnsureWorker:
                 time.sleep(0.01)
 
         monkeypatch.setattr("workbench.orchestration.background.subprocess.Popen", Popen)
-        return begun
+        yield begun
+        for thread in threading.enumerate():
+            if thread.name == "worker-reaper":
+                thread.join(60)
 
     def test_one_that_is_there_is_enough(self, workspace, popen):
         there = Presence(workspace.engine)
@@ -165,7 +170,7 @@ asked = submit(workspace, JobQuestion.of("backtest", SmaCross(fast=5, slow=20), 
 asked
 """
 
-BAR_ENDS = "import threading; [bar.join(60) for bar in threading.enumerate() if bar.name.startswith('bar-')];"
+BAR_ENDS = "import threading; [bar.join(120) for bar in threading.enumerate() if bar.name.startswith('bar-')];"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -175,12 +180,12 @@ def test_a_notebook_asks_a_worker_answers_and_the_bar_ends_with_it(workspace, tm
 
     cells = [
         NOTEBOOK.format(home=str(workspace.home)),
-        "run = asked.wait(120); print(run.id)",
+        "run = asked.wait(300); print(run.id)",
         BAR_ENDS,
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     try:
-        NotebookClient(notebook, timeout=180, store_widget_state=False).execute(cwd=str(tmp_path))
+        NotebookClient(notebook, timeout=400, store_widget_state=False).execute(cwd=str(tmp_path))
     finally:
         for holder in holders(workspace):
             os.kill(int(holder.split(":")[1]), signal.SIGTERM)

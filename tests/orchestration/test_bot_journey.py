@@ -82,7 +82,7 @@ class Stage:
 
     def turn(self):
         """Turns of the desk until nothing is on its way any more."""
-        ledger, quiet, deadline = Ledger(self.engine, self.name), 0, time.monotonic() + 30
+        ledger, quiet, deadline = Ledger(self.engine, self.name), 0, time.monotonic() + 120
         while quiet < 3:
             assert time.monotonic() < deadline, ledger.orders_frame()
             self.clock.now += 10.0

@@ -37,7 +37,7 @@ def place(tmp_path):
     settings = Settings(home=tmp_path)
     found = opened(workspace, settings, ACCOUNT, source="bundled", seed=7, cash=100_000, at=NOW)
     handle = desk.ensure(
-        workspace, account=ACCOUNT, key_id=found.key_id, secret_key=found.secret_key, url=found.url, timeout=60
+        workspace, account=ACCOUNT, key_id=found.key_id, secret_key=found.secret_key, url=found.url, timeout=180
     )
     yield Control(workspace, settings), handle, Journal(workspace.engine, ACCOUNT)
     handle.stop()
@@ -52,7 +52,7 @@ def wishes(*symbols):
 def test_the_switch_beside_a_desk_that_is_at_work(place):
     control, handle, journal = place
     written = [one.intent for one in journal.write(wishes("AAPL", "KO", "XOM"), bot="hand", session=SESSION)]
-    handle.settled(written)
+    handle.settled(written, timeout=120)
     row = control.accounts().set_index("account").loc[ACCOUNT]
     assert (row["state"], row["desk"], row["open"]) == ("active", "ready", 3)
 
@@ -67,11 +67,11 @@ def test_the_switch_beside_a_desk_that_is_at_work(place):
     time.sleep(0.5)
     assert journal.intent(late.id).state is IntentState.INTENT
     assert control.change(ACCOUNT, "active", reason="it was a rehearsal") is TradingState.ACTIVE
-    handle.settled([late])
+    handle.settled([late], timeout=120)
     assert journal.intent(late.id).state is IntentState.ACKED
 
     assert not control.cancel(ACCOUNT, late.client_order_id).state.is_end
-    handle.settled([late], until="ended")
+    handle.settled([late], until="ended", timeout=120)
     assert journal.intent(late.id).state is IntentState.CANCELED
 
 

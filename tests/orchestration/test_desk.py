@@ -758,7 +758,7 @@ def test_a_process_of_the_desk_ends_with_its_parent_and_a_second_one_is_told_who
         command(workspace, keys.name, "--url", exchange.url, "--keys-file", str(secret)),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert second.returncode == desk_main.TAKEN
@@ -766,7 +766,7 @@ def test_a_process_of_the_desk_ends_with_its_parent_and_a_second_one_is_told_who
     assert handle.status().ready
 
     parent.communicate()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while handle.status().alive and time.monotonic() < deadline:
         time.sleep(0.05)
     assert handle.status().state is DeskState.STOPPED
@@ -778,7 +778,7 @@ def test_a_check_of_a_process_prints_the_steps_and_finds_the_keys_at_the_local_e
         command(workspace, keys.name, "--check"),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=180,
         check=False,
         env={**os.environ, "WORKBENCH_EXCHANGE_URL": exchange.url},
     )
@@ -793,7 +793,7 @@ def test_a_check_of_a_process_prints_the_steps_and_finds_the_keys_at_the_local_e
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
 def test_a_start_without_an_exchange_says_which_step_failed(workspace):
-    found = subprocess.run(command(workspace, "nobody"), capture_output=True, text=True, timeout=120, check=False)
+    found = subprocess.run(command(workspace, "nobody"), capture_output=True, text=True, timeout=180, check=False)
     assert found.returncode == desk_main.FAILED
     assert "✔ 1/8 configuration" in found.stderr
     assert "✘ 2/8 credentials" in found.stderr
@@ -804,7 +804,7 @@ def test_a_start_without_an_exchange_says_which_step_failed(workspace):
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the other process finds it by its folder
 def test_a_process_with_wrong_keys_fails_and_says_so(workspace, exchange, keys):
     with pytest.raises(ExecutionError, match=r"did not become ready(.|\n)*failed"):
-        desk.ensure(workspace, account=keys.name, key_id=keys.key_id, secret_key="wrong", url=exchange.url, timeout=60)
+        desk.ensure(workspace, account=keys.name, key_id=keys.key_id, secret_key="wrong", url=exchange.url, timeout=180)
     assert desk.status(workspace, keys.name).state is DeskState.FAILED
 
 

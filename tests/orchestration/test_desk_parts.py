@@ -173,12 +173,12 @@ def test_a_keeper_renews_while_the_loop_lives(engine):
     held.renew = counted
     keeper = Keeper(held, lambda: silent[0], patience=5)
     for _ in range(3):
-        assert renewals.acquire(timeout=20)
+        assert renewals.acquire(timeout=60)
     silent[0] = 6.0
     while renewals.acquire(timeout=0.5):
         pass
     silent[0] = 0.0
-    assert renewals.acquire(timeout=20)  # it came back to life
+    assert renewals.acquire(timeout=60)  # it came back to life
     keeper.close()
 
 
@@ -189,7 +189,7 @@ def test_a_keeper_that_finds_the_lease_lost_ends_and_nothing_leaves_after_it(eng
     now[0] += dt.timedelta(seconds=60)
     assert take(engine, "two", seconds=60, clock=lambda: now[0]) is not None
     keeper = Keeper(held, lambda: 0.0)
-    keeper._thread.join(20)
+    keeper._thread.join(60)
     assert not keeper._thread.is_alive()
     with pytest.raises(LeaseLost):
         held.prove()

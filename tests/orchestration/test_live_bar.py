@@ -55,7 +55,7 @@ def reader(*said):
 
 
 def test_it_moves_until_the_job_has_ended(screen):
-    live_bar.follow(reader(*RUNNING, DONE)).join(10)
+    live_bar.follow(reader(*RUNNING, DONE)).join(60)
     assert [bundle["text/plain"] for bundle in screen.seen] == [
         *["sweep · sma_cross — RUNNING"] * 3,
         "sweep · sma_cross — DONE",
@@ -70,18 +70,18 @@ def test_it_returns_at_once_and_draws_only_what_is_new(screen):
     ended.wait(0.05)
     assert thread.is_alive()
     ended.set()
-    thread.join(10)
+    thread.join(60)
     assert len(screen.seen) == 2
 
 
 def test_a_job_that_has_ended_is_shown_once(screen):
-    live_bar.follow(reader(DONE)).join(10)
+    live_bar.follow(reader(DONE)).join(60)
     assert len(screen.seen) == 1
 
 
 def test_a_database_that_is_away_for_a_moment_does_not_end_it(screen):
     away = OperationalError("SELECT", {}, Exception("away"))
-    live_bar.follow(reader(RUNNING[0], away, away, DONE)).join(10)
+    live_bar.follow(reader(RUNNING[0], away, away, DONE)).join(60)
     assert screen.seen[-1]["text/plain"].endswith("DONE")
 
 

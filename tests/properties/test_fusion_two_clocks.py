@@ -104,14 +104,18 @@ def chronological(told):
     return sorted(told, key=lambda each: each[2]["learned"])
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(told=scripts)
 def test_what_is_learned_later_never_changes_a_byte(database, told):
     told = chronological(told)
     assert fused(database, told).text == fused(database, known(told)).text
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(told=scripts, random=st.randoms(use_true_random=False))
 def test_the_order_of_appends_and_sources_never_changes_a_byte(database, told, random):
     sources = list(SOURCES)

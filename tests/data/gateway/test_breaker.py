@@ -98,14 +98,14 @@ def test_half_open_lets_one_request_through_over_all_processes(engine, make, acm
 
     def slow(_):
         under_way.set()
-        go.wait(10)
+        go.wait(60)
         return {"value": 1}
 
     down.route("/slow", slow)
     answers = []
     probe = threading.Thread(target=lambda: answers.append(one.get(acme, "/slow", kind="news")))
     probe.start()
-    assert under_way.wait(10)
+    assert under_way.wait(60)
     before = len(down.asked)
     for gateway in (one, two):
         with pytest.raises(SourceUnavailable, match="left alone"):

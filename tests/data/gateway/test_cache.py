@@ -272,7 +272,7 @@ def test_two_processes_write_one_folder_at_once(folder):
         subprocess.Popen([sys.executable, "-c", WORKER, str(folder), str(n)], stdout=subprocess.PIPE, text=True)
         for n in range(2)
     ]
-    said = [worker.communicate(timeout=60)[0].split() for worker in workers]
+    said = [worker.communicate(timeout=180)[0].split() for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
     assert [wrong for wrong, _ in said] == ["0", "0"]
     assert said[0][1] == said[1][1]  # one salt, whoever came first

@@ -35,7 +35,9 @@ def fits(left, limit):
     calls=st.lists(st.tuples(st.floats(0, 2.0), st.one_of(st.just(0.0), st.floats(0, 1.5))), min_size=1, max_size=60),
     limits=st.sampled_from([(Limit(10, 1.0),), (Limit(3, 1.0), Limit(8, 10.0)), (Limit(1, 0.1),)]),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_requests_leave_within_every_limit_however_long_connections_take(calls, limits):
     clock = Clock()
     wire = Noting(clock, [connecting for _, connecting in calls])

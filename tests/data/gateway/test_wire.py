@@ -77,7 +77,7 @@ def test_a_fork_must_open_its_own_and_leaves_its_parents_alone(gateway, vendor, 
     queue = fork.SimpleQueue()
     child = fork.Process(target=_in_a_fork, args=(gateway, vendor(), queue))
     child.start()
-    child.join(20)
+    child.join(60)
     child.kill()
     assert child.exitcode == 0
     assert not queue.empty()  # or reading it would wait for ever
