@@ -19,8 +19,9 @@ from workbench.execution.outstanding import Beside, beside
 from workbench.execution.positions import book_in
 from workbench.execution.proposal import Proposal
 from workbench.execution.refusals import store_refusals, stored_refusals
-from workbench.execution.replacing import Replacing, next_generation, raises_nothing, wished, write_replacement
+from workbench.execution.replacing import Replacing, next_generation, wished, write_replacement
 from workbench.execution.risk import check_replacement
+from workbench.execution.trading_state import raises_nothing
 from workbench.execution.transitions import load
 from workbench.market.order import OrderClass, OrderType, OrderWish, Side, TimeInForce
 from workbench.store.engine import transaction

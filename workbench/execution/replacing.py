@@ -143,17 +143,6 @@ def write_replacement(opened: Session, found: Replacing, *, at: dt.datetime) -> 
     return intent_of(new)
 
 
-def raises_nothing(older: IntentRow, **newer: Decimal | None) -> bool:
-    """Whether no number of what takes the place of `older` is above what `older` has: then it adds no exposure.
-
-    A number that is not finite, or that `older` does not have, counts as raised.
-    """
-    pairs = [(getattr(older, name), value) for name, value in newer.items()]
-    return all(
-        value is None or (value.is_finite() and before is not None and value <= before) for before, value in pairs
-    )
-
-
 def _may_be_replaced(opened: Session, row: IntentRow) -> None:
     unsent, wrong = row.state == IntentState.INTENT, ""
     if row.cancel_asked_at is not None:

@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from workbench.errors import ParameterError, StoreError
 from workbench.events import TradingStateChanged
 from workbench.execution import kill_file, limits
-from workbench.execution.replacing import raises_nothing
 from workbench.market.order import IntentState, Side
 from workbench.market.trading_state import TradingState
 from workbench.store import audit
@@ -183,6 +182,17 @@ def _filed(home: Path, account: str, state: TradingState, *, reason: str, who: s
         get_logger(__name__).warning("the kill file cannot be written", account=account, error=str(error))
         return False
     return True
+
+
+def raises_nothing(older: IntentRow, **newer: Decimal | None) -> bool:
+    """Whether no number of what takes the place of `older` is above what `older` has: then it adds no exposure.
+
+    A number that is not finite, or that `older` does not have, counts as raised.
+    """
+    pairs = [(getattr(older, name), value) for name, value in newer.items()]
+    return all(
+        value is None or (value.is_finite() and before is not None and value <= before) for before, value in pairs
+    )
 
 
 def _reduces(session: Session, row: IntentRow) -> bool:
