@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from workbench import cli
-from workbench.execution import halts
+from workbench.execution.risk import halts
 from workbench.store.engine import transaction
 from workbench.store.workspace import Workspace
 

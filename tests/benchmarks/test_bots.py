@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import func, select
 
 from workbench import sessions
-from workbench.execution.bookings import book_fill
-from workbench.execution.bots import Bots
-from workbench.execution.journal import Journal
-from workbench.execution.limits import Limits
+from workbench.execution.bots.roster import Bots
+from workbench.execution.journal.bookings import book_fill
+from workbench.execution.journal.journal import Journal
+from workbench.execution.risk.limits import Limits
 from workbench.market.order import Fill, Side
 from workbench.orchestration.bot_bars import Seen
 from workbench.orchestration.bot_engine import BotEngine

@@ -12,16 +12,16 @@ from decimal import Decimal
 import pytest
 
 from workbench.exchange import embedded
-from workbench.exchange.account_rules import PROFILES
-from workbench.exchange.booking import Booking
+from workbench.exchange.accounts.booking import Booking
+from workbench.exchange.accounts.engine import Engine
 from workbench.exchange.clock import Timeline
-from workbench.exchange.configuration import initial
-from workbench.exchange.engine import Engine
-from workbench.exchange.intake import OrderRequest
-from workbench.exchange.ledger import Ledger
-from workbench.exchange.market import Print
-from workbench.exchange.matching import Bar, Rules
-from workbench.exchange.records import Account, ClockKind
+from workbench.exchange.ledger.ledger import Ledger
+from workbench.exchange.market.market import Print
+from workbench.exchange.matching.matching import Bar, Rules
+from workbench.exchange.requests.configuration import initial
+from workbench.exchange.requests.intake import OrderRequest
+from workbench.exchange.state.account_rules import PROFILES
+from workbench.exchange.state.records import Account, ClockKind
 from workbench.exchange.venue import Venue
 
 with warnings.catch_warnings():

@@ -10,11 +10,11 @@ from decimal import Decimal
 import pytest
 
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.journal import Journal
-from workbench.execution.kill import kill
-from workbench.execution.submit import drain
-from workbench.execution.trading_state import change
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.journal.journal import Journal
+from workbench.execution.kill_switch.kill import kill
+from workbench.execution.risk.trading_state import change
+from workbench.execution.submitter.submit import drain
 from workbench.market.order import OrderType, OrderWish, Side
 from workbench.market.trading_state import TradingState
 from workbench.store.engine import open_engine

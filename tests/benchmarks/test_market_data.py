@@ -12,7 +12,7 @@ import websockets
 
 from workbench.exchange import embedded
 from workbench.exchange.clock import Timeline
-from workbench.exchange.market import Market, SourceFeed
+from workbench.exchange.market.market import Market, SourceFeed
 
 MIDNIGHT = dt.datetime(2024, 3, 5, tzinfo=dt.UTC)
 NOON = dt.datetime(2024, 3, 5, 17, tzinfo=dt.UTC)

@@ -11,12 +11,12 @@ from decimal import Decimal
 import pytest
 
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.broker import BrokerAccount, BrokerClock, BrokerOrder, BrokerPosition, Outcome, Reply
-from workbench.execution.journal import Journal
-from workbench.execution.limits import Limits
-from workbench.execution.reconcile import reconcile
-from workbench.execution.submit import pump
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.brokers.broker import BrokerAccount, BrokerClock, BrokerOrder, BrokerPosition, Outcome, Reply
+from workbench.execution.journal.journal import Journal
+from workbench.execution.reconciliation.reconcile import reconcile
+from workbench.execution.risk.limits import Limits
+from workbench.execution.submitter.submit import pump
 from workbench.execution.trading import place as place_checked
 from workbench.market.book import Book
 from workbench.market.order import Fill, IntentState, OrderType, OrderWish, Side

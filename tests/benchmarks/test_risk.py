@@ -6,8 +6,8 @@ Run: python -m pytest tests/benchmarks/test_risk.py --benchmark-only -o addopts=
 import random
 from decimal import Decimal
 
-from workbench.execution.limits import Limits, OpenOrder
-from workbench.execution.risk import check
+from workbench.execution.risk.check import check
+from workbench.execution.risk.limits import Limits, OpenOrder
 from workbench.market.book import Book, Position
 from workbench.market.order import OrderType, OrderWish, Side
 

@@ -21,9 +21,9 @@ with warnings.catch_warnings():
     from alpaca.trading.stream import TradingStream
 
 from workbench.exchange import embedded
-from workbench.exchange.app import Options, serve
-from workbench.exchange.market import MemoryFeed, SourceFeed
-from workbench.exchange.matching import Bar
+from workbench.exchange.api.app import Options, serve
+from workbench.exchange.market.market import MemoryFeed, SourceFeed
+from workbench.exchange.matching.matching import Bar
 
 _number = itertools.count()
 

@@ -12,8 +12,8 @@ from alpaca.trading.enums import OrderSide, TimeInForce, TradeEvent
 from alpaca.trading.models import TradeUpdate
 from alpaca.trading.requests import GetOptionContractsRequest, LimitOrderRequest, MarketOrderRequest
 
+from tests.exchange.api.hearing import heard
 from tests.exchange.conformance import Watched, hold
-from tests.exchange.hearing import heard
 
 BUY, DAY = OrderSide.BUY, TimeInForce.DAY
 

@@ -10,10 +10,10 @@ from decimal import Decimal
 import pytest
 
 from workbench.exchange.clock import Timeline, moment_of, text_of
-from workbench.exchange.ledger import Ledger
-from workbench.exchange.market import Market
-from workbench.exchange.matching import Rules
-from workbench.exchange.records import ClockKind
+from workbench.exchange.ledger.ledger import Ledger
+from workbench.exchange.market.market import Market
+from workbench.exchange.matching.matching import Rules
+from workbench.exchange.state.records import ClockKind
 from workbench.exchange.venue import Venue
 
 

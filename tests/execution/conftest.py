@@ -12,10 +12,10 @@ from sqlalchemy import create_engine, text
 
 from workbench.errors import ExchangeUnavailable
 from workbench.exchange import embedded
-from workbench.execution.broker import BrokerOrder, Outcome, Reply
-from workbench.execution.journal import Journal
-from workbench.execution.limits import Limits
+from workbench.execution.brokers.broker import BrokerOrder, Outcome, Reply
+from workbench.execution.journal.journal import Journal
 from workbench.execution.replacement import replace_order
+from workbench.execution.risk.limits import Limits
 from workbench.market.book import Book
 from workbench.store.engine import open_engine
 from workbench.store.lease import Lease

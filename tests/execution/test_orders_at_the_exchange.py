@@ -7,11 +7,11 @@ import pytest
 
 from tests.execution.conftest import ask_replace
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.broker import Outcome
-from workbench.execution.journal import Journal
-from workbench.execution.reconcile import reconcile
-from workbench.execution.submit import drain
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.brokers.broker import Outcome
+from workbench.execution.journal.journal import Journal
+from workbench.execution.reconciliation.reconcile import reconcile
+from workbench.execution.submitter.submit import drain
 from workbench.market.order import IntentState, OrderClass, OrderType, OrderWish, Side, TimeInForce
 from workbench.store.lease import Lease
 

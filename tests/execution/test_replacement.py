@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import select
 
 from workbench.errors import NoData
-from workbench.execution.broker import BrokerOrder, Outcome, Reply
-from workbench.execution.halts import halt
-from workbench.execution.limits import Limits
+from workbench.execution.brokers.broker import BrokerOrder, Outcome, Reply
 from workbench.execution.replacement import replace_in, replace_order
-from workbench.execution.submit import pump
+from workbench.execution.risk.halts import halt
+from workbench.execution.risk.limits import Limits
+from workbench.execution.risk.trading_state import change
+from workbench.execution.submitter.submit import pump
 from workbench.execution.trading import place
-from workbench.execution.trading_state import change
 from workbench.market.book import Book, Position
 from workbench.market.hours import Phase
 from workbench.market.order import Fill, IntentState, OrderClass, OrderType, OrderWish, Side, TimeInForce

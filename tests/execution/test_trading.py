@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import select
 
 from workbench.errors import NoData, ParameterError
-from workbench.execution import marks
-from workbench.execution.halts import clear, halt, standing
-from workbench.execution.journal import Journal
-from workbench.execution.limits import Limits
+from workbench.execution.journal.journal import Journal
+from workbench.execution.journal.withdraw import withdraw
+from workbench.execution.risk import marks
+from workbench.execution.risk.halts import clear, halt, standing
+from workbench.execution.risk.limits import Limits
+from workbench.execution.risk.trading_state import change
 from workbench.execution.trading import place, propose
-from workbench.execution.trading_state import change
-from workbench.execution.withdraw import withdraw
 from workbench.market.book import Book, Position
 from workbench.market.order import IntentState, OrderWish, Side
 from workbench.market.trading_state import TradingState

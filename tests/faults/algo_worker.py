@@ -19,14 +19,14 @@ from typing import Any
 from workbench.data.sources.synthetic import SyntheticSource
 from workbench.errors import ExchangeUnavailable
 from workbench.exchange import embedded
-from workbench.execution import routed
 from workbench.execution.algos.engine import AlgoEngine
 from workbench.execution.algos.market_facts import BarFacts
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.journal import Journal
-from workbench.execution.reconcile import reconcile
-from workbench.execution.router import RouteRules
-from workbench.execution.submit import Pace, drain
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.journal.journal import Journal
+from workbench.execution.reconciliation.reconcile import reconcile
+from workbench.execution.routing import routed
+from workbench.execution.routing.router import RouteRules
+from workbench.execution.submitter.submit import Pace, drain
 from workbench.market.order import OrderWish, Side
 from workbench.store.engine import open_engine
 from workbench.store.lease import Lease

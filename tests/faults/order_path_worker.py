@@ -16,10 +16,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.broker import OrderRequest
-from workbench.execution.journal import Journal
-from workbench.execution.submit import Pace, drain
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.brokers.broker import OrderRequest
+from workbench.execution.journal.journal import Journal
+from workbench.execution.submitter.submit import Pace, drain
 from workbench.market.order import OrderType, OrderWish, Side
 from workbench.store.engine import open_engine
 from workbench.store.lease import Lease

@@ -13,10 +13,10 @@ from sqlalchemy import select
 
 from tests.faults.algo_worker import SYMBOL, T0
 from workbench.exchange import embedded
-from workbench.execution import routed
 from workbench.execution.algos.parents import Parents
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.journal import Journal
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.journal.journal import Journal
+from workbench.execution.routing import routed
 from workbench.store.engine import open_engine, transaction
 from workbench.store.tables.execution import IntentRow
 

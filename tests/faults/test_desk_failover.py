@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.journal import Journal
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.journal.journal import Journal
 from workbench.market.order import IntentState, OrderType, OrderWish, Side
 from workbench.orchestration import desk_lease, desk_main, desk_state
 from workbench.store.engine import transaction

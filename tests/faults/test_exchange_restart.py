@@ -36,9 +36,9 @@ OPENED = "2020-06-30T20:00:00Z"
 NURSERY = """
 import os, signal, sys
 from pathlib import Path
-from workbench.exchange.app import Options, run
+from workbench.exchange.api.app import Options, run
 from workbench.exchange.clock import Timeline
-from workbench.exchange.market import SourceFeed
+from workbench.exchange.market.market import SourceFeed
 
 feed = SourceFeed("synthetic", seed=7)
 for symbol in SYMBOLS:

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.journal import Journal
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.journal.journal import Journal
 from workbench.market.order import IntentState
 from workbench.store.engine import open_engine, transaction
 from workbench.store.tables.execution import OutboxRow

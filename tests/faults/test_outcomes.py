@@ -9,10 +9,10 @@ import pytest
 import requests
 
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.journal import Journal
-from workbench.execution.reconcile import reconcile
-from workbench.execution.submit import Pace, drain, pump
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.journal.journal import Journal
+from workbench.execution.reconciliation.reconcile import reconcile
+from workbench.execution.submitter.submit import Pace, drain, pump
 from workbench.market.order import IntentState, OrderWish, Side
 from workbench.store.lease import Lease
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from workbench.bench import open_bench
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
+from workbench.execution.brokers.alpaca import AlpacaBroker
 from workbench.orchestration.hosting import exchange_folder
 from workbench.store.engine import transaction
 from workbench.store.tables.execution import IntentRow

@@ -14,9 +14,9 @@ from sqlalchemy import select
 from workbench import sessions
 from workbench.data.sources import open_source
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.journal import Journal
-from workbench.execution.positions import book_of, enriched
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.journal.journal import Journal
+from workbench.execution.reconciliation.positions import book_of, enriched
 from workbench.execution.trading import propose
 from workbench.market.order import IntentState
 from workbench.orchestration import desk

@@ -14,9 +14,9 @@ from decimal import Decimal
 import pytest
 
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.journal import Journal
-from workbench.execution.submit import pump
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.journal.journal import Journal
+from workbench.execution.submitter.submit import pump
 from workbench.lab.launch import environment
 from workbench.market.order import IntentState, OrderType, OrderWish, Side
 from workbench.store.lease import Lease

@@ -9,7 +9,7 @@ import pytest
 from tests.vendors import alpaca
 from tests.vendors.server import Vendor
 from workbench.data.gateway import Gateway
-from workbench.execution.journal import Journal
+from workbench.execution.journal.journal import Journal
 from workbench.orchestration.at_work import DESK_LIMITS, AtWork, at_work
 
 NOON = dt.datetime(2024, 3, 5, 17, 0, tzinfo=dt.UTC)

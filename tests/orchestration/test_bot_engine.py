@@ -11,12 +11,12 @@ from sqlalchemy import select
 from workbench import sessions
 from workbench.data.source import no_bars
 from workbench.errors import DataError
-from workbench.execution import trading_state
-from workbench.execution.bookings import book_fill
-from workbench.execution.bot import BotState
-from workbench.execution.bots import Bots
-from workbench.execution.journal import Journal
-from workbench.execution.limits import Limits
+from workbench.execution.bots.bot import BotState
+from workbench.execution.bots.roster import Bots
+from workbench.execution.journal.bookings import book_fill
+from workbench.execution.journal.journal import Journal
+from workbench.execution.risk import trading_state
+from workbench.execution.risk.limits import Limits
 from workbench.market.bars import Bars
 from workbench.market.history import History
 from workbench.market.order import Fill, Side

@@ -15,11 +15,11 @@ from workbench.data.access import Access
 from workbench.data.gateway import Gateway
 from workbench.data.sources.alpaca import LOCAL, AlpacaSource
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.bot_book import ownership
-from workbench.execution.bots import Bots
-from workbench.execution.ledger import Ledger
-from workbench.execution.limits import Limits
+from workbench.execution.bots.book import ownership
+from workbench.execution.bots.roster import Bots
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.journal.ledger import Ledger
+from workbench.execution.risk.limits import Limits
 from workbench.orchestration.bot_bars import LiveFeed
 from workbench.orchestration.bot_engine import BotEngine
 from workbench.orchestration.desk_process import Desk

@@ -11,10 +11,10 @@ import pytest
 
 from workbench.errors import ExecutionError, NoData, ParameterError
 from workbench.exchange import embedded
-from workbench.execution import halts
 from workbench.execution.algos.parents import Parents
-from workbench.execution.journal import Journal
-from workbench.execution.router import RouteRules
+from workbench.execution.journal.journal import Journal
+from workbench.execution.risk import halts
+from workbench.execution.routing.router import RouteRules
 from workbench.market.order import IntentState, OrderType, OrderWish, Side
 from workbench.market.trading_state import TradingState
 from workbench.orchestration import desk

@@ -24,8 +24,7 @@ from workbench.errors import (
     SettingsError,
 )
 from workbench.exchange import embedded
-from workbench.execution import kill_file, marks, trading_state
-from workbench.execution.broker import (
+from workbench.execution.brokers.broker import (
     BrokerAccount,
     BrokerClock,
     BrokerEvent,
@@ -34,8 +33,9 @@ from workbench.execution.broker import (
     Outcome,
     Reply,
 )
-from workbench.execution.halts import halt
-from workbench.execution.journal import Journal
+from workbench.execution.journal.journal import Journal
+from workbench.execution.risk import kill_file, marks, trading_state
+from workbench.execution.risk.halts import halt
 from workbench.market.order import Fill, IntentState, OrderWish, Side
 from workbench.market.trading_state import TradingState
 from workbench.orchestration import desk, desk_main, desk_state

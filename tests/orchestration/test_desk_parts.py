@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from workbench.errors import ExchangeUnavailable, LeaseLost
-from workbench.execution.submit import Pumped
+from workbench.execution.submitter.submit import Pumped
 from workbench.market.hours import Phase
 from workbench.orchestration import desk_lease
 from workbench.orchestration.desk_counters import REMEMBERED, Counters, Tally

@@ -9,7 +9,7 @@ import pytest
 
 from workbench.data.sources.synthetic import SyntheticSource
 from workbench.exchange import embedded
-from workbench.execution.journal import Journal
+from workbench.execution.journal.journal import Journal
 from workbench.market.order import OrderWish, Side
 from workbench.orchestration.accounts import opened
 from workbench.orchestration.market_now import market_now

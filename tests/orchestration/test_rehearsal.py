@@ -8,8 +8,8 @@ import pytest
 
 from workbench.errors import BotRefused, ExecutionError
 from workbench.exchange import embedded
-from workbench.execution.bot import BotState
-from workbench.execution.bots import Bots
+from workbench.execution.bots.bot import BotState
+from workbench.execution.bots.roster import Bots
 from workbench.orchestration.rehearsal import rehearse
 from workbench.settings import Settings
 from workbench.store.workspace import Workspace

@@ -6,7 +6,7 @@ from workbench.arena.decisions import decide_all
 from workbench.bench import Bench, open_bench
 from workbench.errors import ExecutionError
 from workbench.exchange import embedded
-from workbench.execution.ledger import Ledger
+from workbench.execution.journal.ledger import Ledger
 from workbench.market.rebalance import standing
 from workbench.orchestration.hosting import exchange_folder
 from workbench.orchestration.trading_day import _wished

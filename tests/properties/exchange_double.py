@@ -14,7 +14,7 @@ from collections import deque
 from decimal import Decimal
 
 from workbench.errors import ExchangeUnavailable
-from workbench.execution.broker import (
+from workbench.execution.brokers.broker import (
     BrokerAccount,
     BrokerClock,
     BrokerEvent,

@@ -23,12 +23,12 @@ from sqlalchemy import select
 
 from tests.properties.exchange_double import ZERO, ExchangeDouble, Killed, event_of
 from workbench.errors import ExecutionError, ParameterError
-from workbench.execution.halts import halted
-from workbench.execution.journal import Journal
-from workbench.execution.limits import Limits
-from workbench.execution.reconcile import reconcile
+from workbench.execution.journal.journal import Journal
+from workbench.execution.reconciliation.reconcile import reconcile
 from workbench.execution.replacement import replace_order
-from workbench.execution.submit import Pace, drain, pump
+from workbench.execution.risk.halts import halted
+from workbench.execution.risk.limits import Limits
+from workbench.execution.submitter.submit import Pace, drain, pump
 from workbench.market.order import IntentState, OrderType, OrderWish, Side, TimeInForce
 from workbench.store.engine import transaction
 from workbench.store.lease import Lease

@@ -18,7 +18,7 @@ from sqlalchemy import event, update
 
 from tests.properties.exchange_double import ExchangeDouble
 from tests.properties.order_path import LIMITS, OrderPath
-from workbench.execution.journal import Journal
+from workbench.execution.journal.journal import Journal
 from workbench.execution.replacement import replace_order
 from workbench.market.order import IntentState, Side
 from workbench.store.engine import open_engine, transaction

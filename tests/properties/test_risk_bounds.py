@@ -5,9 +5,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.execution.exposure import Exposure, Worst
-from workbench.execution.limits import Equity, Limits, OpenOrder, SessionFacts
-from workbench.execution.risk import check
+from workbench.execution.risk.check import check
+from workbench.execution.risk.exposure import Exposure, Worst
+from workbench.execution.risk.limits import Equity, Limits, OpenOrder, SessionFacts
 from workbench.market.book import Book, Position
 from workbench.market.order import OrderType, OrderWish, Side
 from workbench.market.trading_state import TradingState

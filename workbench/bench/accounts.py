@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.execution.algos.parents import Parents
-    from workbench.execution.bots import Bots
-    from workbench.execution.killed import Killed
-    from workbench.execution.limits import Limits
-    from workbench.execution.route_plan import RouteRules
-    from workbench.execution.routed import Routed
+    from workbench.execution.bots.roster import Bots
+    from workbench.execution.kill_switch.killed import Killed
+    from workbench.execution.risk.limits import Limits
+    from workbench.execution.routing.plan import RouteRules
+    from workbench.execution.routing.routed import Routed
     from workbench.market.trading_state import TradingState
     from workbench.orchestration.certify import Progress
     from workbench.orchestration.control import Control
@@ -36,7 +36,7 @@ class Accounts(Research):
 
     def bots(self, account: str = "paper") -> Bots:
         """The bots of an account: `create`, `start`, `pause`, `stop`, and their positions, trades and decisions."""
-        from workbench.execution.bots import Bots
+        from workbench.execution.bots.roster import Bots
 
         return Bots(self.workspace.engine, account)
 

@@ -16,7 +16,7 @@ from workbench.errors import ParameterError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.execution.bots import Bots
+    from workbench.execution.bots.roster import Bots
     from workbench.store.workspace import Workspace
 
 # Too wide for a terminal; `create` and `start` say them.
@@ -269,7 +269,7 @@ def certify(*, kills: int, strikes: int, seed: int, kinds: tuple[str, ...], home
 
 
 def _bots(workspace: Workspace, account: str) -> Bots:
-    from workbench.execution.bots import Bots
+    from workbench.execution.bots.roster import Bots
 
     return Bots(workspace.engine, account)
 

@@ -42,8 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
 
-    from workbench.exchange.app import Options, run
-    from workbench.exchange.market import SourceFeed
+    from workbench.exchange.api.app import Options, run
+    from workbench.exchange.market.market import SourceFeed
 
     options = Options(
         db=given.db,

@@ -213,7 +213,7 @@ def add_fault(
     seconds: float | None = None,
     path: str | None = None,
 ) -> None:
-    """Switch a fault on, given as `text` (`504-after-accept:0.1`) or by its parts; see `workbench.exchange.faults`.
+    """Switch a fault on, given as `text` (`504-after-accept:0.1`) or its parts; see `exchange.telling.faults`.
 
     Raises:
         ExchangeUnavailable: it is no fault, or nobody answers.

@@ -12,27 +12,27 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from workbench.exchange.account_rules import DEFAULT_PROFILE, PROFILES
-from workbench.exchange.booking import Booking
+from workbench.exchange.accounts.booking import Booking
+from workbench.exchange.accounts.engine import Engine
+from workbench.exchange.accounts.expiration import exercise
+from workbench.exchange.accounts.margin import worth
+from workbench.exchange.accounts.replay import pass_time
 from workbench.exchange.clock import Step, StepKind, text_of
-from workbench.exchange.combined import read_order
-from workbench.exchange.configuration import changed, initial
-from workbench.exchange.engine import Engine
-from workbench.exchange.expiration import exercise
-from workbench.exchange.fields import MALFORMED
-from workbench.exchange.margin import worth
-from workbench.exchange.occ import contract_of
-from workbench.exchange.order import Order
-from workbench.exchange.records import Account, ClockKind, Execution, SymbolFacts
-from workbench.exchange.replay import pass_time
+from workbench.exchange.requests.combined import read_order
+from workbench.exchange.requests.configuration import changed, initial
+from workbench.exchange.requests.fields import MALFORMED
+from workbench.exchange.state.account_rules import DEFAULT_PROFILE, PROFILES
+from workbench.exchange.state.occ import contract_of
+from workbench.exchange.state.order import Order
+from workbench.exchange.state.records import Account, ClockKind, Execution, SymbolFacts
 from workbench.exchange.wire import Refusal, plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-    from workbench.exchange.ledger import Ledger
-    from workbench.exchange.market import Market
-    from workbench.exchange.matching import Rules
+    from workbench.exchange.ledger.ledger import Ledger
+    from workbench.exchange.market.market import Market
+    from workbench.exchange.matching.matching import Rules
 
 STEPS_AT_ONCE = 25  # an advance lets other requests in after so many steps
 

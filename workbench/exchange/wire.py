@@ -8,13 +8,13 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any
 
 from workbench.exchange.clock import text_of
-from workbench.exchange.order import PRICE_STEP, ZERO
+from workbench.exchange.state.order import PRICE_STEP, ZERO
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
 
-    from workbench.exchange.records import Account, Activity, Execution, Order, Position, SymbolFacts, Worth
+    from workbench.exchange.state.records import Account, Activity, Execution, Order, Position, SymbolFacts, Worth
 
 _NAMES = uuid.UUID("6f1d3a52-0a57-5b8e-9a55-3f0f1f1e7c11")
 

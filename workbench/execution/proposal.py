@@ -11,7 +11,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from workbench.execution.intent import Intent
+    from workbench.execution.journal.intent import Intent
 
 
 @dataclass(frozen=True)

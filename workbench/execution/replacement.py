@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from sqlalchemy import func, or_, select
 
-from workbench.execution.exposure import ZERO, Exposure
-from workbench.execution.facts import gather
-from workbench.execution.instrument import multiplier
-from workbench.execution.intent import option_legs
-from workbench.execution.legs import OPTION_LEG
-from workbench.execution.limits import Limits
-from workbench.execution.outstanding import Beside, beside
-from workbench.execution.positions import book_in
+from workbench.execution.journal.intent import option_legs
+from workbench.execution.journal.legs import OPTION_LEG
+from workbench.execution.journal.outstanding import Beside, beside
+from workbench.execution.journal.replacing import Replacing, next_generation, wished, write_replacement
+from workbench.execution.journal.transitions import load
 from workbench.execution.proposal import Proposal
-from workbench.execution.refusals import store_refusals, stored_refusals
-from workbench.execution.replacing import Replacing, next_generation, wished, write_replacement
-from workbench.execution.risk import check_replacement
-from workbench.execution.trading_state import raises_nothing
-from workbench.execution.transitions import load
+from workbench.execution.reconciliation.positions import book_in
+from workbench.execution.risk.check import check_replacement
+from workbench.execution.risk.exposure import ZERO, Exposure
+from workbench.execution.risk.facts import gather
+from workbench.execution.risk.instrument import multiplier
+from workbench.execution.risk.limits import Limits
+from workbench.execution.risk.refusals import store_refusals, stored_refusals
+from workbench.execution.risk.trading_state import raises_nothing
 from workbench.market.order import OrderClass, OrderType, OrderWish, Side, TimeInForce
 from workbench.store.engine import transaction
 from workbench.store.tables.execution import IntentRow, ReconciliationRow, RiskRefusalRow
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from workbench.execution.journal import Journal
-    from workbench.execution.limits import SessionFacts
-    from workbench.execution.refusal import Refusal
+    from workbench.execution.journal.journal import Journal
+    from workbench.execution.risk.limits import SessionFacts
+    from workbench.execution.risk.refusal import Refusal
     from workbench.market.book import Book
     from workbench.market.hours import Phase
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import pandas as pd
 from sqlalchemy import select
 
-from workbench.execution.facts import gather
-from workbench.execution.intent import Intent
-from workbench.execution.legs import is_wished
-from workbench.execution.limits import Limits
-from workbench.execution.positions import book_in
+from workbench.execution.journal.intent import Intent
+from workbench.execution.journal.legs import is_wished
 from workbench.execution.proposal import Proposal
-from workbench.execution.refusals import store_refusals, stored_refusals
-from workbench.execution.risk import check
+from workbench.execution.reconciliation.positions import book_in
+from workbench.execution.risk.check import check
+from workbench.execution.risk.facts import gather
+from workbench.execution.risk.limits import Limits
+from workbench.execution.risk.refusals import store_refusals, stored_refusals
 from workbench.market.order import TimeInForce
 from workbench.market.rebalance import rebalance
 from workbench.store.engine import transaction
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from workbench.execution.journal import Journal, Written
+    from workbench.execution.journal.journal import Journal, Written
     from workbench.market.book import Book
     from workbench.market.hours import Phase
     from workbench.market.order import OrderWish

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.exchange.embedded import AccountKeys
-    from workbench.execution.broker import Broker
+    from workbench.execution.brokers.broker import Broker
     from workbench.orchestration.desk_spawn import BrokerKind
     from workbench.settings import Settings
     from workbench.store.workspace import Workspace
@@ -36,7 +36,7 @@ class Reach:
 
     def broker(self, account: str) -> Broker:
         """The broker under our name of the account. Close it."""
-        from workbench.execution.alpaca import AlpacaBroker
+        from workbench.execution.brokers.alpaca import AlpacaBroker
 
         return AlpacaBroker(
             name=account,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from workbench.execution.limits import Limits
+from workbench.execution.risk.limits import Limits
 from workbench.trace import get_logger
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workbench.data.gateway import Gateway
     from workbench.data.sources.alpaca import AlpacaSource
     from workbench.execution.algos.engine import AlgoEngine
-    from workbench.execution.journal import Journal
+    from workbench.execution.journal.journal import Journal
     from workbench.orchestration.bot_engine import BotEngine
 
 # What a desk holds every order of its bots and algorithms against: the guarded bounds, with room for fifty bots.

@@ -23,10 +23,10 @@ from workbench.errors import (
     NoData,
     WorkbenchError,
 )
-from workbench.execution.bot import Bot, BotState
-from workbench.execution.bot_book import credit
-from workbench.execution.bot_intents import UNENDED
-from workbench.execution.bots import Bots
+from workbench.execution.bots.book import credit
+from workbench.execution.bots.bot import Bot, BotState
+from workbench.execution.bots.intents import UNENDED
+from workbench.execution.bots.roster import Bots
 from workbench.market.hours import session_at
 from workbench.orchestration.bot_bars import BarFeed, Panels, Seen
 from workbench.orchestration.bot_look import Acted, Look
@@ -42,8 +42,8 @@ from workbench.trace import get_logger, tracing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from workbench.execution.journal import Journal
-    from workbench.execution.limits import Limits
+    from workbench.execution.journal.journal import Journal
+    from workbench.execution.risk.limits import Limits
     from workbench.market.bars import Bars
     from workbench.orchestration.bot_signal import Signal
     from workbench.strategy import Strategy

@@ -18,13 +18,13 @@ import pandas as pd
 from sqlalchemy import select
 
 from workbench.errors import ParameterError
-from workbench.execution import exits
-from workbench.execution.bot import Bot, BotState
-from workbench.execution.bot_book import ZERO, book_of
-from workbench.execution.bot_intents import busy, open_intents
-from workbench.execution.intent import ask_cancel
-from workbench.execution.limits import Limits
-from workbench.execution.sizing import ONE_LOT, size
+from workbench.execution.bots.book import ZERO, book_of
+from workbench.execution.bots.bot import Bot, BotState
+from workbench.execution.bots.intents import busy, open_intents
+from workbench.execution.journal.intent import ask_cancel
+from workbench.execution.risk import exits
+from workbench.execution.risk.limits import Limits
+from workbench.execution.risk.sizing import ONE_LOT, size
 from workbench.market.order import OrderWish, Side
 from workbench.market.rebalance import rebalance
 from workbench.orchestration.bot_look import Acted, Look
@@ -35,7 +35,7 @@ from workbench.store.tables.bot import BotPositionRow, BotRow
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from workbench.execution.journal import Journal
+    from workbench.execution.journal.journal import Journal
     from workbench.market.bars import Bars
     from workbench.market.book import Book
 

@@ -21,7 +21,7 @@ from workbench.study import MINUTES, Study
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from workbench.execution.bot import Bot
+    from workbench.execution.bots.bot import Bot
     from workbench.market.bars import Bars
     from workbench.strategy import Strategy
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import BotRefused
 from workbench.events import DecisionMade
-from workbench.execution.bot_intents import open_orders, orders_of
-from workbench.execution.limits import RefusalCode, SessionFacts
-from workbench.execution.refusals import store_refusals
-from workbench.execution.risk import check
+from workbench.execution.bots.intents import open_orders, orders_of
+from workbench.execution.risk.check import check
+from workbench.execution.risk.limits import RefusalCode, SessionFacts
+from workbench.execution.risk.refusals import store_refusals
 from workbench.execution.trading import place_in
 from workbench.store import audit
 from workbench.store.event_log import publish
@@ -23,8 +23,8 @@ from workbench.trace import trace_id
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from workbench.execution.journal import Journal
-    from workbench.execution.limits import Limits
+    from workbench.execution.journal.journal import Journal
+    from workbench.execution.risk.limits import Limits
     from workbench.market.book import Book
     from workbench.market.order import OrderWish
     from workbench.orchestration.bot_look import Look

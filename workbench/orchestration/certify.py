@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import ParameterError
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.journal import Journal
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.journal.journal import Journal
 from workbench.orchestration.certify_audit import Counted, count
 from workbench.orchestration.certify_crew import COMMAND, KILLED, Crew
 from workbench.orchestration.certify_database import database_of

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from workbench.execution.forward import state_of
-from workbench.execution.journal import Journal
+from workbench.execution.journal.forward import state_of
+from workbench.execution.journal.journal import Journal
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from workbench.execution.broker import Broker, BrokerOrder
-    from workbench.execution.intent import Intent
+    from workbench.execution.brokers.broker import Broker, BrokerOrder
+    from workbench.execution.journal.intent import Intent
 
 _BEGINNING = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)
 

@@ -23,11 +23,11 @@ from sqlalchemy import Engine
 
 from workbench.errors import ExchangeUnavailable
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
-from workbench.execution.broker import Broker
-from workbench.execution.journal import Journal
-from workbench.execution.reconcile import reconcile
-from workbench.execution.submit import Pace, drain
+from workbench.execution.brokers.alpaca import AlpacaBroker
+from workbench.execution.brokers.broker import Broker
+from workbench.execution.journal.journal import Journal
+from workbench.execution.reconciliation.reconcile import reconcile
+from workbench.execution.submitter.submit import Pace, drain
 from workbench.market.order import OrderType, OrderWish, Side, TimeInForce
 from workbench.store.engine import open_engine
 from workbench.store.lease import Lease

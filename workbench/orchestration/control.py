@@ -11,8 +11,8 @@ import pandas as pd
 from sqlalchemy import select
 
 from workbench.errors import ExecutionError, NoData, ParameterError, WorkbenchError
-from workbench.execution import halts, trading_state
-from workbench.execution.journal import Journal
+from workbench.execution.journal.journal import Journal
+from workbench.execution.risk import halts, trading_state
 from workbench.market.order import IntentState, OrderType, OrderWish, Side
 from workbench.market.trading_state import TradingState
 from workbench.orchestration import desk_state
@@ -23,13 +23,13 @@ from workbench.store.tables.execution import DeskRow, IntentRow
 from workbench.store.tables.risk import TradingStateRow
 
 if TYPE_CHECKING:
-    from workbench.execution.intent import Intent
-    from workbench.execution.killed import Killed
-    from workbench.execution.limits import Limits
+    from workbench.execution.journal.intent import Intent
+    from workbench.execution.kill_switch.killed import Killed
     from workbench.execution.proposal import Proposal
-    from workbench.execution.route_plan import RouteRules, Urgency
-    from workbench.execution.routed import Routed
-    from workbench.execution.trading_state import Standing
+    from workbench.execution.risk.limits import Limits
+    from workbench.execution.risk.trading_state import Standing
+    from workbench.execution.routing.plan import RouteRules, Urgency
+    from workbench.execution.routing.routed import Routed
     from workbench.settings import Settings
     from workbench.store.workspace import Workspace
 
@@ -135,7 +135,7 @@ class Control:
         Raises:
             ExecutionError: the broker cannot be reached; the account is HALTED all the same, and the message says so.
         """
-        from workbench.execution import kill
+        from workbench.execution.kill_switch import kill
 
         try:
             broker = reach(self.workspace, self.settings, account).broker(account)
@@ -217,7 +217,7 @@ class Control:
             ParameterError: side, urgency or a number is none; the key belongs to another wish. Nothing was written.
             ExecutionError: the broker cannot be reached; nothing was written.
         """
-        from workbench.execution import routed
+        from workbench.execution.routing import routed
         from workbench.orchestration.at_work import DESK_LIMITS
         from workbench.orchestration.market_now import market_now
 
@@ -311,7 +311,7 @@ def _number(name: str, value: Decimal | float | str) -> Decimal:
 
 
 def _urgency(named: Urgency | str) -> Urgency:
-    from workbench.execution.route_plan import Urgency
+    from workbench.execution.routing.plan import Urgency
 
     if named not in set(Urgency):
         raise ParameterError(f"urgency={named!r} is none of {', '.join(Urgency)}; nothing was written.")

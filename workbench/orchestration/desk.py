@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from workbench.errors import ExecutionError, OutcomeUnknown
-from workbench.execution.discrepancy import Reconciliation, load
-from workbench.execution.halts import halted
-from workbench.execution.intent import Intent
-from workbench.execution.ledger import Ledger
-from workbench.execution.limits import ACCOUNT
+from workbench.execution.journal.intent import Intent
+from workbench.execution.journal.ledger import Ledger
+from workbench.execution.reconciliation.discrepancy import Reconciliation, load
+from workbench.execution.risk.halts import halted
+from workbench.execution.risk.limits import ACCOUNT
 from workbench.market.order import IntentState
 from workbench.orchestration import desk_lease, desk_state
 from workbench.orchestration.desk_process import Desk

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from workbench.errors import BrokerRefused, ExchangeUnavailable, ExecutionError, StoreError
-from workbench.execution import marks
-from workbench.execution.apply import Applied, apply_event, find
-from workbench.execution.reconcile import reconcile
+from workbench.execution.journal.apply import Applied, apply_event, find
+from workbench.execution.reconciliation.reconcile import reconcile
+from workbench.execution.risk import marks
 from workbench.market.order import IntentState
 from workbench.store.engine import transaction
 from workbench.store.tables.execution import ReconciliationRow
 from workbench.trace import get_logger, tracing
 
 if TYPE_CHECKING:
-    from workbench.execution.broker import Broker, BrokerEvent, StreamHandle
-    from workbench.execution.discrepancy import Reconciliation
-    from workbench.execution.journal import Journal
+    from workbench.execution.brokers.broker import Broker, BrokerEvent, StreamHandle
+    from workbench.execution.journal.journal import Journal
+    from workbench.execution.reconciliation.discrepancy import Reconciliation
     from workbench.orchestration.desk_counters import Tally
     from workbench.store.lease import Lease
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.execution.submit import Pumped
+    from workbench.execution.submitter.submit import Pumped
 
 REMEMBERED = 1000  # turns
 

@@ -12,7 +12,7 @@ from workbench.errors import BrokerRefused, ExchangeUnavailable, StudyError
 from workbench.market.hours import Phase, next_change, phase_at
 
 if TYPE_CHECKING:
-    from workbench.execution.broker import Broker
+    from workbench.execution.brokers.broker import Broker
 
 # A broker whose clock is further from ours than this replays another time, and must be asked for it.
 SAME_TIME = dt.timedelta(seconds=60)

@@ -18,7 +18,7 @@ from workbench.errors import LeaseLost
 from workbench.trace import get_logger
 
 if TYPE_CHECKING:
-    from workbench.execution.broker import Broker
+    from workbench.execution.brokers.broker import Broker
     from workbench.store.lease import Lease
 
 # The longest that a living loop may be silent: four orders of a batch that each wait for their timeouts, and a

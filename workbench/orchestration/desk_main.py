@@ -19,7 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from workbench.errors import LeaseLost, SettingsError, WorkbenchError
-from workbench.execution.pace import Pace
+from workbench.execution.submitter.pace import Pace
 from workbench.orchestration import desk_lease
 from workbench.orchestration.at_work import at_work
 from workbench.orchestration.desk_process import Desk
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from workbench.execution.broker import Broker
-    from workbench.execution.journal import Journal
+    from workbench.execution.brokers.broker import Broker
+    from workbench.execution.journal.journal import Journal
     from workbench.orchestration.desk_bots import BotsAtWork
 
 FAILED, TAKEN, LOST = 1, 3, 4
@@ -222,7 +222,7 @@ def _bots(reach: _Reach) -> Callable[[Journal], BotsAtWork]:
 
 
 def _broker(given: argparse.Namespace, settings: Settings, url: str, keys: tuple[str, str]) -> Broker:
-    from workbench.execution.alpaca import AlpacaBroker
+    from workbench.execution.brokers.alpaca import AlpacaBroker
 
     if settings.broker == "local":
         if not url:

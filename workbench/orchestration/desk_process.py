@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy.exc import SQLAlchemyError
 
 from workbench.errors import ExchangeUnavailable, ExecutionError, LeaseLost, WorkbenchError
-from workbench.execution.journal import Journal
-from workbench.execution.submit import Pace, Pumped, pump
+from workbench.execution.journal.journal import Journal
+from workbench.execution.submitter.submit import Pace, Pumped, pump
 from workbench.orchestration import desk_lease, desk_state
 from workbench.orchestration.desk_book import BLIND_SECONDS, DeskBook
 from workbench.orchestration.desk_bots import BotsAtWork, BotTurns
@@ -30,7 +30,7 @@ from workbench.trace import get_logger
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from workbench.execution.broker import Broker
+    from workbench.execution.brokers.broker import Broker
 
 __all__ = ["BLIND_SECONDS", "BotsAtWork", "Desk"]
 

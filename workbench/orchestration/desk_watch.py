@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.events import MarketPhaseChanged, TradingStateChanged
-from workbench.execution import trading_state
+from workbench.execution.risk import trading_state
 from workbench.market.trading_state import TradingState
 from workbench.orchestration.desk_hours import HoursMonitor, PhaseChange
 from workbench.store.engine import transaction

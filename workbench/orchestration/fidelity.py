@@ -25,7 +25,7 @@ from workbench.backtest.question import config_of, provenance_of, row_of
 from workbench.backtest.weights import replayed, weights_of
 from workbench.errors import BacktestError
 from workbench.exchange import embedded
-from workbench.exchange.matching import Rules
+from workbench.exchange.matching.matching import Rules
 from workbench.orchestration.fidelity_fills import FILL_COLUMNS, compared
 from workbench.orchestration.fidelity_replay import Played, play
 from workbench.run import Run

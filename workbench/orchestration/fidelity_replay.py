@@ -18,7 +18,7 @@ from workbench import sessions
 from workbench.backtest.weights import weights_of
 from workbench.errors import ExecutionError
 from workbench.exchange import embedded
-from workbench.execution.alpaca import AlpacaBroker
+from workbench.execution.brokers.alpaca import AlpacaBroker
 from workbench.market.book import Book
 from workbench.market.order import IntentState, OrderWish, Side
 from workbench.market.rebalance import rebalance

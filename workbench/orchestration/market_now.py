@@ -13,7 +13,7 @@ import pandas as pd
 from workbench import sessions
 from workbench.errors import DataError, NoData
 from workbench.execution.algos.market_facts import BarFacts
-from workbench.execution.positions import book_in
+from workbench.execution.reconciliation.positions import book_in
 from workbench.orchestration.at_work import broker_source
 from workbench.store.engine import transaction
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workbench.data.source import BarSource
-    from workbench.execution.journal import Journal
+    from workbench.execution.journal.journal import Journal
     from workbench.orchestration.accounts import Reach
 
 _DAYS = 20  # sessions whose volume is averaged

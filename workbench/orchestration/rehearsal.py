@@ -16,8 +16,8 @@ import pandas as pd
 from workbench import sessions
 from workbench.errors import BotRefused, ExecutionError
 from workbench.exchange import embedded
-from workbench.execution.bot import BotState
-from workbench.execution.bots import Bots
+from workbench.execution.bots.bot import BotState
+from workbench.execution.bots.roster import Bots
 from workbench.market.order import IntentState
 from workbench.orchestration.accounts import opened
 from workbench.orchestration.bot_bars import SourceFeed
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
-    from workbench.execution.discrepancy import Reconciliation
-    from workbench.execution.limits import Limits
+    from workbench.execution.reconciliation.discrepancy import Reconciliation
+    from workbench.execution.risk.limits import Limits
     from workbench.settings import Settings
     from workbench.store.workspace import Workspace
 
@@ -96,7 +96,7 @@ def rehearse(
     Args:
         source, seed: the market; it must have bars of the bots' shortest timeframe.
         limits: bounds of the account; `Limits()` when None.
-        faults: what goes wrong on the wire meanwhile, e.g. `"504-after-accept:0.1"`; see `workbench.exchange.faults`.
+        faults: what goes wrong on the wire meanwhile, e.g. `"504-after-accept:0.1"`; see `exchange.telling.faults`.
         progress: called with (bars done, bars in all).
 
     Raises:

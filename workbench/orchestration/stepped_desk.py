@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import ExecutionError
 from workbench.exchange import embedded
-from workbench.execution.discrepancy import Reconciliation, load
-from workbench.execution.journal import Journal
+from workbench.execution.journal.journal import Journal
+from workbench.execution.reconciliation.discrepancy import Reconciliation, load
 from workbench.market.order import IntentState
 from workbench.orchestration import desk_state
 from workbench.orchestration.desk_process import Desk
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from workbench.execution.broker import Broker
+    from workbench.execution.brokers.broker import Broker
 
 # The desk compares its book when it is asked to; not by the wall's clock, which means nothing here.
 NEVER_BY_ITSELF = 1e9

@@ -26,9 +26,9 @@ import pandas as pd
 
 from workbench import sessions
 from workbench.errors import NoData
-from workbench.execution.journal import Journal
-from workbench.execution.ledger import Ledger
-from workbench.execution.positions import enriched
+from workbench.execution.journal.journal import Journal
+from workbench.execution.journal.ledger import Ledger
+from workbench.execution.reconciliation.positions import enriched
 from workbench.execution.trading import Proposal, propose
 from workbench.market.order import IntentState
 from workbench.market.rebalance import standing
@@ -41,9 +41,9 @@ from workbench.trace import get_logger
 
 if TYPE_CHECKING:
     from workbench.arena.decision import Decision
-    from workbench.execution.discrepancy import Reconciliation
-    from workbench.execution.intent import Intent
-    from workbench.execution.limits import Limits
+    from workbench.execution.journal.intent import Intent
+    from workbench.execution.reconciliation.discrepancy import Reconciliation
+    from workbench.execution.risk.limits import Limits
     from workbench.market.history import History
     from workbench.settings import Settings
     from workbench.store.tables.trading import TradingSessionRow

@@ -11,8 +11,8 @@ import pytest
 from workbench.execution.algos.engine import AlgoEngine
 from workbench.execution.algos.market_facts import Price
 from workbench.execution.algos.parents import Parents
-from workbench.execution.broker import BrokerEvent
-from workbench.execution.submit import pump
+from workbench.execution.brokers.broker import BrokerEvent
+from workbench.execution.submitter.submit import pump
 from workbench.market.order import IntentState, OrderType, OrderWish, Side
 from workbench.store.engine import transaction
 from workbench.store.tables.execution import ReconciliationRow

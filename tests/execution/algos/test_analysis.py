@@ -8,7 +8,7 @@ import pytest
 from tests.execution.algos.conftest import SYMBOL
 from workbench.errors import StoreError
 from workbench.execution.algos.analysis import COLUMNS, fills_of, slippage
-from workbench.execution.limits import Limits
+from workbench.execution.risk.limits import Limits
 from workbench.market.order import Side
 
 

@@ -14,11 +14,11 @@ from workbench.execution.algos.engine import AlgoEngine
 from workbench.execution.algos.parents import Parents
 from workbench.execution.algos.tally import tally_in
 from workbench.execution.algos.vwap import VolumeProfile
-from workbench.execution.halts import halt
-from workbench.execution.limits import Limits
-from workbench.execution.submit import pump
+from workbench.execution.risk.halts import halt
+from workbench.execution.risk.limits import Limits
+from workbench.execution.risk.trading_state import change
+from workbench.execution.submitter.submit import pump
 from workbench.execution.trading import place
-from workbench.execution.trading_state import change
 from workbench.market.order import IntentState, OrderClass, OrderType, OrderWish, Side
 from workbench.market.trading_state import TradingState
 from workbench.store.engine import transaction

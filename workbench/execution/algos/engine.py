@@ -24,14 +24,14 @@ from workbench.errors import DataError, NoData
 from workbench.execution.algos.market_facts import MarketFacts
 from workbench.execution.algos.parent import WORKING, Parent, load_parent
 from workbench.execution.algos.slice_turn import Seen, SliceTurn
-from workbench.execution.positions import book_in
+from workbench.execution.reconciliation.positions import book_in
 from workbench.store.engine import transaction
 from workbench.store.tables.algo import ParentOrderRow, ParentSliceRow
 from workbench.trace import get_logger, tracing
 
 if TYPE_CHECKING:
-    from workbench.execution.journal import Journal
-    from workbench.execution.limits import Limits
+    from workbench.execution.journal.journal import Journal
+    from workbench.execution.risk.limits import Limits
 
 Answer = TypeVar("Answer")
 

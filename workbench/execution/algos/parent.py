@@ -14,7 +14,7 @@ from sqlalchemy import select
 from workbench.errors import StoreError
 from workbench.execution.algos.schedule import ZERO
 from workbench.execution.algos.tally import Tally, tally_in
-from workbench.execution.transitions import ask_cancel
+from workbench.execution.journal.transitions import ask_cancel
 from workbench.market.order import Side
 from workbench.store import audit
 from workbench.store.tables.algo import ParentOrderRow, ParentSliceRow
@@ -23,7 +23,7 @@ from workbench.store.tables.execution import IntentRow, OutboxRow
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from workbench.execution.journal import Journal
+    from workbench.execution.journal.journal import Journal
 
 WORKING = "working"
 _ASK_AGAIN = dt.timedelta(seconds=10)  # a cancel that the broker took, and that did not end the order

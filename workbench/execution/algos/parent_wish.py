@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.errors import AlgorithmRefused
 from workbench.execution.algos.schedule import ZERO, in_lots, number
-from workbench.execution.ticks import limit_on_tick
+from workbench.execution.brokers.ticks import limit_on_tick
 from workbench.market import hours
 from workbench.market.order import OrderClass, OrderType, OrderWish
 

@@ -24,7 +24,7 @@ from workbench.execution.algos.parent import (
 from workbench.execution.algos.parent_wish import columns_of
 from workbench.execution.algos.schedule import ZERO, number
 from workbench.execution.algos.tally import tally_in
-from workbench.execution.journal import Journal
+from workbench.execution.journal.journal import Journal
 from workbench.market import hours
 from workbench.market.order import OrderWish
 from workbench.store import audit

@@ -16,8 +16,8 @@ from workbench.execution.algos.market_facts import Price
 from workbench.execution.algos.parent import ask_children_away, cancel_in, end_in, slices_in
 from workbench.execution.algos.schedule import ZERO
 from workbench.execution.algos.tally import Tally, tally_in
+from workbench.execution.risk.trading_state import standing
 from workbench.execution.trading import place_in
-from workbench.execution.trading_state import standing
 from workbench.market import hours
 from workbench.market.order import OrderType, OrderWish, Side
 from workbench.market.trading_state import TradingState
@@ -28,8 +28,8 @@ from workbench.store.tables.execution import IntentRow, RiskRefusalRow
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from workbench.execution.journal import Journal
-    from workbench.execution.limits import Limits
+    from workbench.execution.journal.journal import Journal
+    from workbench.execution.risk.limits import Limits
     from workbench.store.tables.algo import ParentOrderRow, ParentSliceRow
 
 # Children are told apart by their generation, as every deliberate second order of a bot in a session and symbol is;

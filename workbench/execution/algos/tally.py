@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from workbench.execution.algos.schedule import ZERO
-from workbench.execution.intent import Intent
+from workbench.execution.journal.intent import Intent
 from workbench.market.order import IntentState
 from workbench.store.tables.execution import FillRow, IntentRow
 

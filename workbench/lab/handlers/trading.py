@@ -24,7 +24,7 @@ from workbench.errors import NoData, ParameterError, WorkbenchError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from workbench.execution.killed import Killed
+    from workbench.execution.kill_switch.killed import Killed
     from workbench.orchestration.control import Control
 
 

@@ -1,0 +1,1 @@
+"""What happens to an account: orders are placed, matched, booked, replaced and expire, within its margin."""

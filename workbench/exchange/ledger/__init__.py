@@ -1,0 +1,1 @@
+"""The durable ledger of the exchange: one SQLite file, its tables, and its rows there and back."""

@@ -1,0 +1,1 @@
+"""Matching: the fill model, pure functions from working orders and a bar to fills."""

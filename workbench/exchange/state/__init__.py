@@ -1,0 +1,1 @@
+"""What the exchange keeps: accounts by their rules, orders, positions, fills."""

@@ -1,0 +1,1 @@
+"""Reconciliation: orders, fills, positions and cash held against the broker's, every difference a row."""
