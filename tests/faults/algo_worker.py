@@ -24,7 +24,7 @@ from workbench.execution.algos.market_facts import BarFacts
 from workbench.execution.brokers.alpaca import AlpacaBroker
 from workbench.execution.journal.journal import Journal
 from workbench.execution.reconciliation.reconcile import reconcile
-from workbench.execution.routing import routed
+from workbench.execution.routing import ordering
 from workbench.execution.routing.router import RouteRules
 from workbench.execution.submitter.submit import Pace, drain
 from workbench.market.order import OrderWish, Side
@@ -92,7 +92,7 @@ def start(journal: Journal, job: dict[str, Any], facts: BarFacts) -> None:
     price = facts.price(SYMBOL, T0)
     assert price is not None
     minutes = float(60 * job["slices"])
-    routed.order(
+    ordering.order(
         journal,
         OrderWish(SYMBOL, Side.BUY, Decimal(job["qty"])),
         key="the one",

@@ -16,7 +16,7 @@ from workbench.exchange import embedded
 from workbench.execution.algos.parents import Parents
 from workbench.execution.brokers.alpaca import AlpacaBroker
 from workbench.execution.journal.journal import Journal
-from workbench.execution.routing import routed
+from workbench.execution.routing import ordering
 from workbench.store.engine import open_engine, transaction
 from workbench.store.tables.execution import IntentRow
 
@@ -55,7 +55,7 @@ def at_the_exchange(job):
 
 def assert_all_of_it_was_traded_once(engine, job):
     (progress,) = Parents(engine, job["account"]).all()
-    (said,) = routed.explained(Journal(engine, job["account"]), progress.parent.key)
+    (said,) = ordering.explained(Journal(engine, job["account"]), progress.parent.key)
     assert (said.outcome, said.parent_id, said.rule) == ("started", progress.parent.id, "unknown_volume")
     filled, orders = at_the_exchange(job)
     schedule = Parents(engine, job["account"]).schedule(progress.parent.id)

@@ -217,14 +217,14 @@ class Control:
             ParameterError: side, urgency or a number is none; the key belongs to another wish. Nothing was written.
             ExecutionError: the broker cannot be reached; nothing was written.
         """
-        from workbench.execution.routing import routed
+        from workbench.execution.routing import ordering
         from workbench.orchestration.at_work import DESK_LIMITS
         from workbench.orchestration.market_now import market_now
 
         wish, how = _wish(symbol, side, qty, limit_price), _urgency(urgency)
         journal = self._journal(account)
         now = market_now(journal, reach(self.workspace, self.settings, account), wish.symbol)
-        return routed.order(
+        return ordering.order(
             journal,
             wish,
             key=key or f"order-{new_id()}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from sqlalchemy import func, select
 
 from workbench.execution.brokers.ticks import on_tick
 from workbench.execution.journal.journal import Journal
+from workbench.execution.kill_switch.flattened import Flattened
+from workbench.execution.kill_switch.seizing import free_lease, seize
 from workbench.execution.reconciliation.reconcile import reconcile
 from workbench.execution.risk.halts import halted
 from workbench.execution.risk.instrument import Kind, kind_of
@@ -23,11 +24,9 @@ from workbench.execution.trading import place_in
 from workbench.market.book import Book, Position
 from workbench.market.hours import Phase, next_change, phase_at
 from workbench.market.order import IntentState, OrderType, OrderWish, Side, TimeInForce
-from workbench.store import audit
 from workbench.store.engine import transaction
-from workbench.store.holders import this_process
-from workbench.store.lease import Lease, account_lease
-from workbench.store.tables.execution import FillRow, IntentRow, LeaseRow
+from workbench.store.lease import Lease
+from workbench.store.tables.execution import FillRow, IntentRow
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -51,27 +50,6 @@ _LIMITS = Limits(
     allow_self_cross=True,
     one_order_per_symbol=False,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Flattened:
-    """What came of flattening.
-
-    Attributes:
-        intents: the closing orders as they are now.
-        refusals: holdings that no order could be written for: symbol, code, message.
-        held: signed shares per symbol that the broker still reports.
-        foreign: holdings of symbols that no order of ours was ever for; left alone.
-        taken_over: from whom the account was taken over, empty when from nobody.
-        sentence: all of it in words.
-    """
-
-    intents: tuple[Intent, ...]
-    refusals: tuple[dict[str, Any], ...]
-    held: dict[str, Decimal]
-    foreign: dict[str, Decimal]
-    taken_over: str
-    sentence: str
 
 
 def flatten(
@@ -101,14 +79,14 @@ def flatten(
     """
     journal = Journal(engine, account) if clock is None else Journal(engine, account, clock=clock)
     until = monotonic() + timeout
-    lease, taken_over = _free_lease(journal), ""
+    lease, taken_over = free_lease(journal), ""
     if lease is not None:
         reconcile(journal, broker, "kill", lease=lease, sleep=sleep)
     opened = _Flatten(journal, broker, venue=venue, include_foreign=include_foreign)
     opened.write(reason)
     while True:
         if lease is None and not _sent(opened, sleep=sleep, monotonic=monotonic):
-            lease, taken_over = _seize(journal)
+            lease, taken_over = seize(journal)
             reconcile(journal, broker, "kill", lease=lease, sleep=sleep)
             if opened.refusals:
                 opened.write(reason)  # what stood in the way may be booked by now
@@ -145,17 +123,17 @@ class _Flatten:
         self.now = clock.now or self.journal.clock()
         self.phase = Phase.REGULAR if clock.is_open else phase_at(self.venue, self.now)
         self.opens = f"{next_change(self.venue, self.now)[0]:%Y-%m-%d %H:%M} UTC"
-        cash, number, todo = self.broker.account().cash or Decimal(0), 0, True
+        cash, number, moved = self.broker.account().cash or Decimal(0), 0, True
         for _ in range(_READINGS):
             with transaction(self.journal.engine) as opened:
                 booked = self._booked(opened)
             held = [position for position in self.broker.positions() if position.qty]
             with transaction(self.journal.engine) as opened:
                 self.journal.lock(opened)
-                todo = self._booked(opened) != booked
-                if not todo:
+                moved = self._booked(opened) != booked
+                if not moved:
                     number = self._write_in(opened, held, cash, reason)
-            if not todo:
+            if not moved:
                 break
         return number
 
@@ -303,30 +281,3 @@ def _sent(opened: _Flatten, *, sleep: Callable[[float], None], monotonic: Callab
         if monotonic() >= end:
             return False
         sleep(0.05)
-
-
-def _me() -> str:
-    return f"kill {this_process()}"[:96]
-
-
-def _free_lease(journal: Journal) -> Lease | None:
-    return Lease.acquire(journal.engine, account_lease(journal.account), _me(), clock=journal.clock)
-
-
-def _seize(journal: Journal) -> tuple[Lease, str]:
-    """The account's lease, whoever holds it, and who that was. His token is worth nothing from here on."""
-    ttl, name = dt.timedelta(seconds=30), account_lease(journal.account)
-    with transaction(journal.engine) as opened:
-        row = opened.scalars(select(LeaseRow).where(LeaseRow.name == name).with_for_update()).one()
-        before = row.holder
-        row.holder, row.token, row.expires_at = _me(), row.token + 1, journal.clock() + ttl
-        audit.record(
-            opened,
-            entity="lease",
-            entity_id=name,
-            action="taken over",
-            before={"holder": before, "token": row.token - 1},
-            after={"holder": row.holder, "token": row.token, "reason": "kill switch"},
-        )
-        token = row.token
-    return Lease(journal.engine, name, _me(), token, ttl, journal.clock), before

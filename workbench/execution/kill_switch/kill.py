@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from workbench.execution.brokers.broker import Broker
-    from workbench.execution.kill_switch.flatten import Flattened
+    from workbench.execution.kill_switch.flattened import Flattened
 
 
 def kill(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workbench.execution.kill_switch.flatten import Flattened
+    from workbench.execution.kill_switch.flattened import Flattened
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tests.execution.algos.conftest import SYMBOL, T0, World, after
 from workbench.errors import NoData, ParameterError
 from workbench.execution.risk.limits import Limits
 from workbench.execution.risk.trading_state import change
-from workbench.execution.routing import routed
+from workbench.execution.routing import ordering
 from workbench.execution.routing.router import Urgency
 from workbench.market.order import IntentState, OrderType, OrderWish, Side, TimeInForce
 from workbench.market.trading_state import TradingState
@@ -34,7 +34,7 @@ def ask(world, qty=100, *, key="k", moment=T0, side=Side.BUY, limit=None, **more
     kind = OrderType.MARKET if limit is None else OrderType.LIMIT
     wish = OrderWish(SYMBOL, side, Decimal(qty), kind, limit_price=limit)
     named = {"prices": PRICES, "adv": ADV, "limits": WIDE, **more}
-    return routed.order(world.journal, wish, key=key, moment=moment, **named)
+    return ordering.order(world.journal, wish, key=key, moment=moment, **named)
 
 
 def counts(world):
@@ -95,18 +95,18 @@ def test_another_key_is_another_order_of_the_same_symbol(world):
 @pytest.mark.parametrize("qty", [100, 5_000])
 def test_the_reasons_are_stored_with_what_was_written(world, qty):
     done = ask(world, qty)
-    assert routed.explained(world.journal, "k") == [done]
+    assert ordering.explained(world.journal, "k") == [done]
     assert any("of the 100000 that trade on an average day" in sentence for sentence in done.why)
-    assert routed.explained(world.journal, "other") == []
+    assert ordering.explained(world.journal, "other") == []
 
 
 def test_a_crash_leaves_neither_the_order_nor_the_reasons(world):
     wish = OrderWish(SYMBOL, Side.BUY, Decimal(5_000))
     with transaction(world.journal.engine) as opened:
-        done = routed.order_in(opened, world.journal, wish, key="k", moment=T0, prices=PRICES, adv=ADV, limits=WIDE)
+        done = ordering.order_in(opened, world.journal, wish, key="k", moment=T0, prices=PRICES, adv=ADV, limits=WIDE)
         assert done.outcome == "started"
         opened.rollback()
-    assert (counts(world), routed.explained(world.journal, "k")) == ((0, 0, 0), [])
+    assert (counts(world), ordering.explained(world.journal, "k")) == ((0, 0, 0), [])
 
 
 def test_an_order_that_breaks_a_limit_is_refused_with_a_row_and_may_be_asked_again(world):
@@ -116,7 +116,7 @@ def test_an_order_that_breaks_a_limit_is_refused_with_a_row_and_may_be_asked_aga
     assert "its quantity is above 50 shares per order" in done.why[-1]
     assert counts(world) == (0, 0, 1)
     assert ask(world).outcome == "ordered"
-    assert [one.outcome for one in routed.explained(world.journal, "k")] == ["refused", "ordered"]
+    assert [one.outcome for one in ordering.explained(world.journal, "k")] == ["refused", "ordered"]
 
 
 def test_a_parent_whose_whole_would_break_a_limit_never_starts(world):
@@ -142,7 +142,7 @@ def test_outside_the_session_a_wish_is_parked_with_its_moment_and_asked_again_un
     then = ask(world, moment=dt.datetime.fromisoformat(done.send_at))
     assert then.outcome == "ordered"
     assert world.journal.intent(then.intent_id).session == "2015-07-01"
-    assert [one.outcome for one in routed.explained(world.journal, "k")] == ["parked", "ordered"]
+    assert [one.outcome for one in ordering.explained(world.journal, "k")] == ["parked", "ordered"]
 
 
 def test_urgency_changes_the_choice(world):
@@ -163,4 +163,4 @@ def test_without_a_price_it_is_refused_and_without_a_book_nothing_is_guessed(jou
     stranger = dataclasses.replace(journal, account=f"{journal.account}-new")
     wish = OrderWish(SYMBOL, Side.BUY, Decimal(1))
     with pytest.raises(NoData):
-        routed.order(stranger, wish, key="k", moment=T0, prices=PRICES, adv=ADV)
+        ordering.order(stranger, wish, key="k", moment=T0, prices=PRICES, adv=ADV)
