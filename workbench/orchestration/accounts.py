@@ -74,7 +74,8 @@ def reach(workspace: Workspace, settings: Settings, account: str) -> Reach:
     where = f"none of {', '.join(asked)} answers for it" if asked else "no local exchange runs"
     raise ExecutionError(
         f"account {account!r} cannot be reached: {where}.",
-        remedy="start the exchange it was opened on: `workbench exchange`, with its --source.",
+        remedy="start the exchange it was opened on: `workbench exchange`, with its --source. "
+        "An account that was never opened is opened by its desk: `workbench desk NAME`.",
         account=account,
     )
 

@@ -139,6 +139,7 @@ def test_a_halted_account_gets_neither(world, qty, tmp_path):
 def test_outside_the_session_a_wish_is_parked_with_its_moment_and_asked_again_under_its_key(world):
     done = ask(world, moment=NIGHT)
     assert (done.outcome, done.send_at, counts(world)) == ("parked", "2015-07-01T13:30:00+00:00", (0, 0, 0))
+    assert repr(done).endswith("ask again then, under the key k.")
     then = ask(world, moment=dt.datetime.fromisoformat(done.send_at))
     assert then.outcome == "ordered"
     assert world.journal.intent(then.intent_id).session == "2015-07-01"

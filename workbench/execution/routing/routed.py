@@ -47,11 +47,17 @@ class Routed:
         again = " (it stood already)" if self.stood else ""
         return f"{self.key} on {self.account}: {self.outcome}{again}: {self.plan}"
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Why, and what a person has to do where nothing was written."""
+        again = f"Nothing was written: ask again then, under the key {self.key}."
+        return (*self.why, again) if self.outcome == PARKED else self.why
+
     def __repr__(self) -> str:
-        return "\n".join([self.line, *(f"  {sentence}" for sentence in self.why)])
+        return "\n".join([self.line, *(f"  {sentence}" for sentence in self.sentences)])
 
     def _repr_html_(self) -> str:
-        said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.why)
+        said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences)
         return f"<div><b>{html.escape(self.line)}</b><ul>{said}</ul></div>"
 
 
