@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import select
 
+from tests.backtest.heard import Heard
 from tests.properties.future import random_history
 from workbench.backtest import examined, jobs, searches
 from workbench.backtest.audit.auditing import CHECKS, audit
@@ -64,18 +65,6 @@ def question(kind, **options):
 def load(study):
     assert study == STUDY
     return HISTORY
-
-
-class Heard:
-    """Remembers what was reported, and stops the work at a number of units when it was told one."""
-
-    def __init__(self, stop_at=None):
-        self.reports, self.stop_at = [], stop_at
-
-    def __call__(self, done, total, note=""):
-        self.reports.append((done, total, note))
-        if self.stop_at is not None and done >= self.stop_at:
-            raise JobCancelled("stop")
 
 
 def perform(workspace, asked, heard=None, **more):
