@@ -75,8 +75,6 @@ def assert_all_of_it_was_traded_once(engine, job):
 def test_whenever_it_is_killed_the_whole_quantity_is_traded_once(database_url, worker, minutes, new_job):
     engine, rng = open_engine(database_url), random.Random(7)
     wanted = KILLS[engine.dialect.name]
-    for kind in ("504-after-accept", "reset-after", "reset-before"):  # a bad network on top
-        embedded.add_fault(minutes.url, kind=kind, probability=0.02, path="/v2/orders")
     kills = amid = 0
 
     def enough():
@@ -85,6 +83,8 @@ def test_whenever_it_is_killed_the_whole_quantity_is_traded_once(database_url, w
         return kills >= wanted and amid > wanted / 3
 
     while not enough():
+        for kind in ("504-after-accept", "reset-after", "reset-before"):  # a bad network on top
+            embedded.add_fault(minutes.url, kind=kind, probability=0.02, path="/v2/orders")
         job = new_job(database_url)
         sent, idle = 0, 0
         while (end := worker.live(job, seconds=None if enough() else rng.uniform(0.02, 0.5) * (1 + idle))) != 0:
@@ -93,6 +93,7 @@ def test_whenever_it_is_killed_the_whole_quantity_is_traded_once(database_url, w
             before, sent = sent, len(Journal(engine, job["account"]).intents())
             idle = idle + 1 if sent == before else 0  # a slow machine needs longer lives
             amid += 0 < sent < SLICES
+        embedded.clear_faults(minutes.url)  # the network is good again for who looks at what came of it
         assert_all_of_it_was_traded_once(engine, job)
     engine.dispose()
 

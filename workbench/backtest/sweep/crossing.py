@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
-from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from workbench.backtest.sweep.cross_kernel import all_in_crosses
 from workbench.backtest.sweep.cross_tables import spans, spans_fit, turns
 from workbench.backtest.sweep.kernels import crossed
 from workbench.backtest.sweep.raw import UNSURE, WIDTH
+from workbench.backtest.sweep.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,15 @@ _WORTH_A_THREAD = 500_000
 _PIECES = 4
 # The most bytes of the table of closes of one symbol: about 700,000 bars. Longer ones are left to the plain kernel.
 _TABLE = 450_000_000
+
+
+class _Tables(NamedTuple):
+    """What the kernel of one symbol reads: closes, prices of fills, and the tables made of them."""
+
+    closes: np.ndarray
+    fills: np.ndarray
+    spans: np.ndarray
+    turns: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 class Crossing:
@@ -44,8 +54,10 @@ class Crossing:
         self._priced = ~np.isnan(close)
         self._money = money
         self._workers = workers
-        self._columns = Columns(family, close)
-        self._single: tuple[int, np.ndarray, np.ndarray] | None = None
+        self._columns = Columns(family, close, workers=workers)
+        gaps = np.flatnonzero(~self._priced[:, 0])
+        self._begin = int(gaps[-1]) + 1 if len(gaps) else 0
+        self._single: tuple[np.ndarray, np.ndarray] | None = None
 
     def raw(self, fast: np.ndarray, slow: np.ndarray, stretch: Stretch, equity: np.ndarray | None) -> np.ndarray:
         """The raw numbers of cells, (cell × `raw.WIDTH`).
@@ -65,11 +77,16 @@ class Crossing:
             return found
         if not len(fast):
             return found
-        windows, columns = self._columns.of(asked)
+        tables: list[_Tables] = []
+        alone = equity is None and self._alone(stretch)
+        windows, columns = self._columns.of(
+            asked, beside=(lambda: tables.append(self._tables(stretch))) if alone else None
+        )
         at = np.searchsorted(windows, fast), np.searchsorted(windows, slow)
-        if equity is not None or not self._alone(stretch, columns, *at, found):
+        if not alone:
             self._shared(stretch, columns, at, equity, found)
             return found
+        self._by_tables(stretch, columns, at, tables[0], found)
         again = np.flatnonzero(found[:, UNSURE] > 0)
         if len(again):
             repeated = np.empty((len(again), WIDTH))
@@ -77,33 +94,40 @@ class Crossing:
             found[again] = repeated
         return found
 
-    def _alone(
-        self, stretch: Stretch, columns: np.ndarray, fast: np.ndarray, slow: np.ndarray, found: np.ndarray
-    ) -> bool:
-        """Use the kernel of one symbol; False, and nothing done, where the bars are not what it needs."""
-        if not stretch.complete or not spans_fit(len(self._close), _TABLE):
-            return False
+    def _alone(self, stretch: Stretch) -> bool:
+        """Whether the bars are what the kernel of one symbol needs."""
+        return stretch.complete and spans_fit(len(self._close), _TABLE) and stretch.first >= self._begin
+
+    def _tables(self, stretch: Stretch) -> _Tables:
+        """What that kernel reads beside the averages. The table of closes serves all stretches."""
         if self._single is None:
-            gaps = np.flatnonzero(~self._priced[:, 0])
-            begin = int(gaps[-1]) + 1 if len(gaps) else 0
             closes = self._close[:, 0].copy()
-            self._single = begin, closes, spans(closes, begin)
-        begin, closes, table = self._single
-        if stretch.first < begin:
-            return False
+            self._single = closes, spans(closes, self._begin)
+        closes, table = self._single
         fills = stretch.price[:, 0].copy()
         fee, worse, _ = self._money
-        returns = turns(closes, fills, stretch.first, stretch.last, fee, worse)
+        return _Tables(closes, fills, table, turns(closes, fills, stretch.first, stretch.last, fee, worse))
+
+    def _by_tables(
+        self,
+        stretch: Stretch,
+        columns: np.ndarray,
+        at: tuple[np.ndarray, np.ndarray],
+        tables: _Tables,
+        found: np.ndarray,
+    ) -> None:
+        """Use the kernel of one symbol."""
+        fast, slow = at
 
         def work(piece: slice) -> None:
             all_in_crosses(
                 columns[0],
                 fast[piece],
                 slow[piece],
-                closes,
-                fills,
-                table,
-                *returns,
+                tables.closes,
+                tables.fills,
+                tables.spans,
+                *tables.turns,
                 stretch.first,
                 stretch.last,
                 stretch.lag,
@@ -112,7 +136,6 @@ class Crossing:
             )
 
         self._spread(len(fast), stretch.length, work)
-        return True
 
     def _shared(
         self,
@@ -148,22 +171,4 @@ class Crossing:
             work(slice(0, cells))
             return
         edges = np.linspace(0, cells, min(cells, self._workers * _PIECES) + 1).astype(int).tolist()
-        waiting = iter([slice(low, high) for low, high in pairwise(edges)])
-        failed: list[BaseException] = []
-
-        def work_on() -> None:
-            try:
-                for piece in waiting:  # a list's iterator hands each piece to one thread only
-                    work(piece)
-            except BaseException as error:  # noqa: BLE001 - raised again by the thread that asked
-                failed.append(error)
-
-        # This thread works too: a pool of threads takes as long to start as a thousand cells take.
-        others = [Thread(target=work_on) for _ in range(self._workers - 1)]
-        for other in others:
-            other.start()
-        work_on()
-        for other in others:
-            other.join()
-        if failed:
-            raise failed[0]
+        together((partial(work, slice(low, high)) for low, high in pairwise(edges)), workers=self._workers)
