@@ -240,7 +240,7 @@ def linear(largest: float = 1e8) -> pd.DataFrame:
         def work(chunks: list[tuple[int, pd.DataFrame]] = chunks, count: int = count) -> None:
             list(LocalThreads(1).run(setup, chunks, total=count))
 
-        seconds = best_of({"ours": work}, rounds=3)["ours"]["cpu"]
+        seconds = best_of({"ours": work}, rounds=20)["ours"]["cpu"]
         rows.append({"bar_combinations": count * BARS, "seconds": seconds, "ns": seconds * 1e9 / count / BARS})
     return pd.DataFrame(rows)
 
