@@ -199,7 +199,7 @@ def test_a_fill_that_is_booked_while_the_holdings_are_read_is_not_closed_again(j
         return found
 
     monkeypatch.setattr(broker, "positions", fills_meanwhile)
-    monkeypatch.setattr("workbench.execution.kill_switch.flatten._free_lease", lambda _: None)
+    monkeypatch.setattr("workbench.execution.kill_switch.flatten.free_lease", lambda _: None)
     done = close(journal, broker, market)
     assert (done.intents, done.held, broker.positions(), broker.open_orders()) == ((), {}, [], [])
 
