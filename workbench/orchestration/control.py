@@ -203,7 +203,7 @@ class Control:
         rules: RouteRules | None = None,
         limits: Limits | None = None,
     ) -> Routed:
-        """Let the router choose how to order a quantity, and write the order or start the parent order; see `routed`.
+        """Let the router choose how to order a quantity, and write the order or start the parent order; see `ordering`.
 
         Price, time and average volume are what the account's broker knows. The account's desk sends.
 
