@@ -92,19 +92,6 @@ class Examination:
         config = config_of(setup.history, costs=setup.costs, rules=setup.rules, strategy=strategy, asked=asked)
         return cls(kind, setup, asked, title, workspace, config | {"kind": kind})
 
-    def refuse_peeking(self, cell: Mapping[str, Any]) -> None:
-        """Ask one cell whether it looks ahead; one that cannot be asked says so itself among the others.
-
-        Raises:
-            LookAhead: it does.
-        """
-        try:
-            require_causal(self.setup.strategy(dict(cell)), self.setup.history)
-        except LookAhead:
-            raise
-        except Exception:  # noqa: BLE001 - whatever a strategy raises spoils its own cell only
-            return
-
     def store(self, part: str) -> ChunkStore:
         """Where finished pieces of a part of the work are kept until the question is answered."""
         return ChunkStore(self._folder / f"{digest(self.config)}-{part}")
@@ -152,6 +139,20 @@ class Examination:
     @property
     def _folder(self) -> Path:
         return self.workspace.home / "examinations"
+
+
+def refuse_peeking(setup: Setup, cell: Mapping[Any, Any]) -> None:
+    """Ask one cell whether it looks ahead; one that cannot be asked says so itself among the others.
+
+    Raises:
+        LookAhead: it does.
+    """
+    try:
+        require_causal(setup.strategy({str(name): value for name, value in cell.items()}), setup.history)
+    except LookAhead:
+        raise
+    except Exception:  # noqa: BLE001 - whatever a strategy raises spoils its own cell only
+        return
 
 
 def ideas(setup: Setup, cells: pd.DataFrame) -> pd.DataFrame:

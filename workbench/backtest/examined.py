@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from workbench.backtest.examination import Answer, Examination, ideas, storable
+from workbench.backtest.examination import Answer, Examination, ideas, refuse_peeking, storable
 from workbench.backtest.examination_options import CrossValidationOptions, WalkForwardOptions
 from workbench.backtest.luck import trials
 from workbench.backtest.sweep.chunking import chunk_size
@@ -180,5 +180,5 @@ def _of_cells(
     title = f"{setup.kind.name} · {len(cells):,} cells · {kind.replace('_', ' ')}"
     question = Examination.of(kind, setup, asked, ideas=named, title=title, workspace=workspace)
     if len(cells):
-        question.refuse_peeking({str(name): value for name, value in cells.iloc[[0]].to_dict("records")[0].items()})
+        refuse_peeking(question.setup, cells.iloc[[0]].to_dict("records")[0])
     return question

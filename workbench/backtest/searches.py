@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from workbench.backtest.examination import Answer, Examination, storable
+from workbench.backtest.examination import Answer, Examination, refuse_peeking, storable
 from workbench.backtest.examination_options import SearchOptions
 from workbench.backtest.optimize.objective import Objective
 from workbench.backtest.optimize.search import optimize as searched
@@ -93,7 +93,8 @@ def optimize_run(
         title=f"{setup.kind.name} · {options['method']} search over {', '.join(checked.names)}",
         workspace=workspace,
     )
-    question.refuse_peeking({one.name: one.choices[0] if one.choices else one.low for one in checked.dimensions})
+    first = {one.name: one.choices[0] if one.choices else one.low for one in checked.dimensions}
+    refuse_peeking(question.setup, first)
 
     def compute() -> Answer:
         found = searched(

@@ -12,10 +12,9 @@ import pandas as pd
 
 from workbench.backtest import ledger, metrics
 from workbench.backtest.answering import answer
-from workbench.backtest.audit.future import require_causal
 from workbench.backtest.costs import Costs
 from workbench.backtest.engine import execution_price_for
-from workbench.backtest.examination import ideas
+from workbench.backtest.examination import ideas, refuse_peeking
 from workbench.backtest.fill_rules import FillRules
 from workbench.backtest.luck import answers, trials
 from workbench.backtest.luck.table import LIMIT, Honesty, honesty, sample_of
@@ -29,7 +28,7 @@ from workbench.backtest.sweep.grid import Grid
 from workbench.backtest.sweep.setup import Setup
 from workbench.backtest.validation.regions import Region, best_region, region_scores
 from workbench.backtest.validation.walk_forward import WalkForward, walk_forward
-from workbench.errors import BacktestError, LookAhead
+from workbench.errors import BacktestError
 from workbench.run import Run
 from workbench.strategies import BuyAndHold, kind_of
 from workbench.study import digest
@@ -91,7 +90,7 @@ def sweep(
     rules = dataclasses.replace(rules, execution_price=execution_price_for(history.bars, rules.execution_price))
     asked = Grid.of(kind, grid, fixed=fixed)
     setup = Setup(kind=kind, history=history, costs=costs, rules=rules, fixed=dict(fixed or {}))
-    _require_causal(setup, asked)
+    refuse_peeking(setup, asked.chunks(1)[0].to_dict("records")[0])
     code = kind.code_hash()
     config = config_of(
         history,
@@ -136,17 +135,6 @@ def sweep(
     made = answer(workspace, row_of("sweep", history, config, provenance), computed, title=asked.line)
     store.clear()  # only now: a kill before the answer is kept must not lose the chunks
     return _recounted(made, workspace) if made.reused else made
-
-
-def _require_causal(setup: Setup, asked: Grid) -> None:
-    """Ask the first cell whether it looks ahead; one that cannot be asked says so itself among the others."""
-    cell = {str(name): value for name, value in asked.chunks(1)[0].to_dict("records")[0].items()}
-    try:
-        require_causal(setup.strategy(cell), setup.history)
-    except LookAhead:
-        raise
-    except Exception:  # noqa: BLE001 - whatever a strategy raises spoils its own cell only
-        return
 
 
 @dataclass(frozen=True, eq=False)
