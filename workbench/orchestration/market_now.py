@@ -61,17 +61,22 @@ def market_now(journal: Journal, reach: Reach, symbol: str) -> MarketNow:
     source, gateway = broker_source(journal.engine, key_id=reach.key_id, secret_key=reach.secret_key, url=reach.url)
     with contextlib.closing(gateway):
         facts, prices, at = BarFacts(source, timeframe="1m"), dict[str, Decimal](), dict[str, dt.datetime]()
-        days = {name: _days(source, name, moment) for name in sorted(symbols)}
-        for name, known in days.items():
+        adv = None
+        for name in sorted(symbols):
             newest = None
             with contextlib.suppress(DataError):  # an exchange of daily bars has no minutes
                 newest = facts.price(name, moment)
             if newest is not None:
                 prices[name], at[name] = newest.value, newest.at
-            elif not known.empty and pd.notna(known["close"].iloc[-1]):
-                prices[name] = Decimal(repr(float(known["close"].iloc[-1])))
-                at[name] = known["happened"].iloc[-1].to_pydatetime()
-        return MarketNow(moment, prices, at, _average(days[symbol]))
+                if name != symbol:
+                    continue
+            days = _days(source, name, moment)
+            if name == symbol:
+                adv = _average(days)
+            if newest is None and not days.empty and pd.notna(days["close"].iloc[-1]):
+                prices[name] = Decimal(repr(float(days["close"].iloc[-1])))
+                at[name] = days["happened"].iloc[-1].to_pydatetime()
+        return MarketNow(moment, prices, at, adv)
 
 
 def _days(source: BarSource, symbol: str, moment: dt.datetime) -> pd.DataFrame:
